@@ -1,0 +1,96 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"fleetlog/events"
+	"fleetlog/manifest"
+
+	"github.com/nats-io/nats.go"
+)
+
+// PutArtifact stores received bytes under the subject as parts of
+// [events.PartSize] bytes, several as one atomic batch, and returns the
+// sequences that hold them. They are durable when it returns. After an error
+// the parts may be stored all the same: that costs room and nothing else.
+func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]uint64, error) {
+	if len(body) == 0 || len(body) > manifest.MaxArtifact {
+		return nil, fmt.Errorf("store artifact: %d bytes are not an artifact", len(body))
+	}
+	var parts []*nats.Msg
+	for rest := body; len(rest) > 0; {
+		n := min(len(rest), events.PartSize)
+		parts = append(parts, &nats.Msg{Subject: subject, Header: nats.Header{}, Data: rest[:n]})
+		rest = rest[n:]
+	}
+	last, err := l.publish(ctx, parts)
+	if err != nil {
+		return nil, apiError("store artifact", err)
+	}
+	sequences := make([]uint64, len(parts))
+	for i := range sequences {
+		sequences[i] = last - uint64(len(parts)-1-i)
+	}
+	return sequences, nil
+}
+
+// Artifact reads the bytes that an event names, from any copy, and compares
+// their hash. It reads no more than the size that the event gives. Error:
+// [*ArtifactError] when the stream does not hold them, which on a copy that
+// lags may pass; [ErrUnavailable].
+func (l *Log) Artifact(ctx context.Context, a events.Artifact) (manifest.Received, error) {
+	stream, err := l.js.Stream(ctx, l.place.Fleet.ArtifactsStream())
+	if err != nil {
+		return manifest.Received{}, apiError("look up stream "+l.place.Fleet.ArtifactsStream(), err)
+	}
+	body := make([]byte, 0, a.Size)
+	for _, seq := range a.Parts {
+		part, err := stream.GetMsg(ctx, seq)
+		if err != nil {
+			err = apiError(fmt.Sprintf("read part %d", seq), err)
+			if errors.Is(err, ErrNoMessage) {
+				return manifest.Received{}, &ArtifactError{a, err}
+			}
+			return manifest.Received{}, err
+		}
+		if len(body)+len(part.Data) > a.Size {
+			return manifest.Received{}, &ArtifactError{a, errors.New("stored parts are larger than the event says")}
+		}
+		body = append(body, part.Data...)
+	}
+	if len(body) != a.Size || manifest.Sum(body) != a.SHA256 {
+		return manifest.Received{}, &ArtifactError{a, errors.New("stored parts are other bytes than the event says")}
+	}
+	return manifest.Received{Body: body, Signature: a.Signature}, nil
+}
+
+
+// StatementArtifacts are the bytes that a verified statement names.
+type StatementArtifacts struct {
+	Fleet    manifest.Received
+	Rollouts map[string]manifest.Received // by channel
+}
+
+// StatementArtifacts reads the bytes of every artifact that the findings of a
+// statement name. Errors are those of [Log.Artifact].
+func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding) (*StatementArtifacts, error) {
+	all := &StatementArtifacts{Rollouts: make(map[string]manifest.Received)}
+	for _, f := range findings {
+		a := events.ArtifactOf(f)
+		if a == nil {
+			continue
+		}
+		received, err := l.Artifact(ctx, *a)
+		if err != nil {
+			return nil, err
+		}
+		if channel, ok := f.ChannelName(); ok {
+			all.Rollouts[channel] = received
+		} else {
+			all.Fleet = received
+		}
+	}
+	return all, nil
+}

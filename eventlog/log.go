@@ -1,0 +1,116 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+
+	"fleetlog/events"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Place says where a log is and whose ticks count in it.
+type Place struct {
+	Fleet   events.FleetName
+	Domain  string             // JetStream domain; empty: the server's own
+	Writers []events.PublicKey // accepted writers; empty: those that LogOpened names
+}
+
+// Log is an open log. It keeps no state beside what LogOpened says, and may be
+// used by several goroutines.
+type Log struct {
+	place   Place
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	events  jetstream.Stream
+	opening events.Head
+	writers []events.PublicKey
+}
+
+// Open checks that both streams are there with settings that keep history, and
+// that the log begins with a LogOpened by an accepted writer. Errors:
+// [ErrMissing], [*DriftError], [events.ErrNotOpened], [ErrUnavailable].
+func Open(ctx context.Context, nc *nats.Conn, place Place) (*Log, error) {
+	l, err := connect(nc, place)
+	if err != nil {
+		return nil, err
+	}
+	if l.events, err = l.checkedStream(ctx, eventsConfig(place.Fleet, Limits{})); err != nil {
+		return nil, err
+	}
+	if _, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
+		return nil, err
+	}
+	if err := l.readOpening(ctx); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// connect binds the log to a connection without asking the broker anything.
+func connect(nc *nats.Conn, place Place) (*Log, error) {
+	var js jetstream.JetStream
+	var err error
+	if place.Domain == "" {
+		js, err = jetstream.New(nc)
+	} else {
+		js, err = jetstream.NewWithDomain(nc, place.Domain)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open jetstream: %w", err)
+	}
+	return &Log{place: place, nc: nc, js: js}, nil
+}
+
+func (l *Log) checkedStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := l.js.Stream(ctx, want.Name)
+	if err != nil {
+		return nil, apiError("look up stream "+want.Name, err)
+	}
+	if err := drift(want, stream.CachedInfo().Config); err != nil {
+		return nil, err
+	}
+	return stream, nil
+}
+
+func (l *Log) readOpening(ctx context.Context) error {
+	m, err := l.Message(ctx, 1)
+	if err != nil {
+		return fmt.Errorf("read the log's opening: %w", err)
+	}
+	l.opening, l.writers, err = events.ReadOpening(l.place.Fleet, m, l.place.Writers)
+	return err
+}
+
+// Fleet is the fleet whose log this is.
+func (l *Log) Fleet() events.FleetName { return l.place.Fleet }
+
+// Opening is the head of the log before its first tick.
+func (l *Log) Opening() events.Head { return l.opening }
+
+// Lineage is the identity of the log.
+func (l *Log) Lineage() string { return l.opening.Lineage }
+
+// Writers are the keys whose ticks count: those given, or those that LogOpened
+// names.
+func (l *Log) Writers() []events.PublicKey { return l.writers }
+
+// Message reads one message of the events stream, from any copy. Error:
+// [ErrNoMessage], [ErrUnavailable].
+func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {
+	stored, err := l.events.GetMsg(ctx, seq)
+	if err != nil {
+		return events.Message{}, apiError(fmt.Sprintf("read sequence %d of %s", seq, l.place.Fleet.EventsStream()), err)
+	}
+	return events.Message{Subject: stored.Subject, Header: stored.Header, Body: stored.Data}, nil
+}
+
+// LastSequence is the sequence of the newest stored event.
+func (l *Log) LastSequence(ctx context.Context) (uint64, error) {
+	info, err := l.events.Info(ctx)
+	if err != nil {
+		return 0, apiError("look up stream "+l.place.Fleet.EventsStream(), err)
+	}
+	return info.State.LastSeq, nil
+}

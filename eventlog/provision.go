@@ -1,0 +1,80 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fleetlog/events"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Provisioning is what a new log is made with.
+type Provisioning struct {
+	Limits  Limits
+	Opening events.Opening
+	Now     time.Time
+	Random  func() (uuid.UUID, error) // makes the lineage
+}
+
+// Provision creates both streams and writes LogOpened, where they are not there
+// yet, and opens the log. It changes nothing that exists: streams whose
+// settings would lose history are refused with a [*DriftError], another message
+// at sequence 1 with [events.ErrNotOpened]. Two that provision at once agree on
+// the first one's LogOpened.
+func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) (*Log, error) {
+	l, err := connect(nc, place)
+	if err != nil {
+		return nil, err
+	}
+	if l.events, err = l.ensureStream(ctx, eventsConfig(place.Fleet, p.Limits)); err != nil {
+		return nil, err
+	}
+	if _, err = l.ensureStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil {
+		return nil, err
+	}
+	last, err := l.LastSequence(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if last == 0 {
+		if err := l.writeOpening(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.readOpening(ctx)
+}
+
+func (l *Log) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := l.checkedStream(ctx, want)
+	if !errors.Is(err, ErrMissing) {
+		return stream, err
+	}
+	if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil, apiError("create stream "+want.Name, err)
+	}
+	return l.checkedStream(ctx, want)
+}
+
+// writeOpening stores LogOpened at sequence 1. That another one is already
+// there is not an error: the caller reads which one won.
+func (l *Log) writeOpening(ctx context.Context, p Provisioning) error {
+	lineage, err := p.Random()
+	if err != nil {
+		return fmt.Errorf("make lineage: %w", err)
+	}
+	opening, err := events.Open(l.place.Fleet, lineage.String(), events.TimeOf(p.Now), p.Opening)
+	if err != nil {
+		return err
+	}
+	err = l.publishFenced(ctx, []events.Message{opening}, 0)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,351 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"fleetlog/manifest"
+)
+
+// Head is the last valid tick of a log: what the next one must follow. Before
+// the first tick it is LogOpened.
+type Head struct {
+	Lineage   string
+	Seq       uint64
+	Digest    manifest.Digest // SHA-256 of the body
+	Tick      string
+	Number    uint64
+	Time      Time
+	Opened    *LogOpened     // set exactly when the head is LogOpened
+	Completed *TickCompleted // set exactly when it is not
+}
+
+// Floor is the newest fleet accepted so far, in this log or the one that it
+// continues.
+func (h Head) Floor() *Floor {
+	if h.Completed != nil {
+		return h.Completed.Floor
+	}
+	if h.Opened != nil && h.Opened.Continues != nil {
+		return h.Opened.Continues.Floor
+	}
+	return nil
+}
+
+// Tick is a valid tick as it was read. Findings is empty when it is unchanged.
+type Tick struct {
+	Completed *TickCompleted
+	Findings  []Finding
+	Head      Head // that it is
+}
+
+// Noise is a message that is part of no valid tick.
+type Noise struct {
+	Seq     uint64
+	Subject string
+	Why     error
+}
+
+// UnknownTypeError stops a reader: an accepted writer has written something
+// that this program does not know. Use a newer version of it.
+type UnknownTypeError struct {
+	Seq  uint64
+	Type string
+}
+
+// Error names the type and what to do.
+func (e *UnknownTypeError) Error() string {
+	return fmt.Sprintf("event of unknown type %q at sequence %d was written by an accepted writer: upgrade this program", e.Type, e.Seq)
+}
+
+// ErrNotOpened says that sequence 1 does not hold a LogOpened by an accepted
+// writer.
+var ErrNotOpened = errors.New("stream does not begin with a LogOpened by an accepted writer")
+
+// ReadOpening checks the message at sequence 1. With no accepted writers given
+// the log's own list is trusted (trust on first use); the caller remembers the
+// returned list from then on.
+func ReadOpening(fleet FleetName, m Message, accepted []PublicKey) (Head, []PublicKey, error) {
+	event, err := m.decode()
+	if err != nil {
+		return Head{}, nil, fmt.Errorf("%w: %w", ErrNotOpened, err)
+	}
+	opened, ok := event.(*LogOpened)
+	if !ok || opened.Fleet != fleet {
+		return Head{}, nil, fmt.Errorf("%w: it is a %s of fleet %s", ErrNotOpened, event.Head().Type, event.Head().Fleet)
+	}
+	writers := accepted
+	if len(writers) == 0 {
+		writers = opened.Writers
+	}
+	if !contains(writers, opened.Writer) {
+		return Head{}, nil, fmt.Errorf("%w: it was written by %s", ErrNotOpened, opened.Writer)
+	}
+	if !m.signedBy(opened.Writer, opened.Lineage) {
+		return Head{}, nil, fmt.Errorf("%w: its signature does not hold", ErrNotOpened)
+	}
+	head := Head{
+		Lineage: opened.Lineage, Seq: 1, Digest: digestOf(m.Body),
+		Tick: opened.Tick, Time: opened.Time, Opened: opened,
+	}
+	return head, writers, nil
+}
+
+func contains(writers []PublicKey, key PublicKey) bool {
+	for _, w := range writers {
+		if w == key {
+			return true
+		}
+	}
+	return false
+}
+
+// Chain tells valid ticks from noise in a stream that is read in order
+// (docs/log-format.md section 5).
+type Chain struct {
+	fleet   FleetName
+	writers []PublicKey
+	head    Head
+	run     []candidate // findings that the next TickCompleted may end
+}
+
+type candidate struct {
+	seq     uint64
+	message Message
+	finding Finding
+}
+
+// maxRun bounds the findings held for one tick; no server takes a larger
+// batch.
+const maxRun = 20000
+
+// NewChain continues behind head, accepting ticks of the given writers.
+func NewChain(fleet FleetName, writers []PublicKey, head Head) *Chain {
+	return &Chain{fleet: fleet, writers: writers, head: head}
+}
+
+// Head is the last valid tick read so far.
+func (c *Chain) Head() Head { return c.head }
+
+// Open tells whether messages were read that may still become part of a tick.
+func (c *Chain) Open() bool { return len(c.run) > 0 }
+
+// Push takes the next message of the stream. It returns the tick that the
+// message completes, if any, and the messages that are now known to be noise.
+// The error is an [*UnknownTypeError], and the chain is then at its end.
+func (c *Chain) Push(seq uint64, m Message) (*Tick, []Noise, error) {
+	event, err := m.decode()
+	if err != nil {
+		return c.refuse(seq, m, err)
+	}
+	if event.Head().Fleet != c.fleet {
+		return c.refuse(seq, m, fmt.Errorf("is of fleet %s", event.Head().Fleet))
+	}
+	switch e := event.(type) {
+	case *TickCompleted:
+		return c.complete(seq, m, e)
+	case *LogOpened:
+		return c.refuse(seq, m, errors.New("log is open already"))
+	case Finding:
+		if c.endsLog(m) && c.signedByAny(m) {
+			return nil, nil, &UnknownTypeError{seq, e.Head().Type}
+		}
+		return nil, c.extend(candidate{seq, m, e}), nil
+	}
+	return c.refuse(seq, m, fmt.Errorf("is a %T", event))
+}
+
+// endsLog tells whether the message is on a subject that only signed events
+// have.
+func (c *Chain) endsLog(m Message) bool {
+	return m.Subject == c.fleet.EventSubject("TickCompleted") || m.Subject == c.fleet.EventSubject("LogOpened")
+}
+
+func (c *Chain) signedByAny(m Message) bool {
+	for _, w := range c.writers {
+		if m.signedBy(w, c.head.Lineage) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse makes the message and everything before it that could still have been
+// part of a tick noise. A signed message of unknown type stops the reader.
+func (c *Chain) refuse(seq uint64, m Message, why error) (*Tick, []Noise, error) {
+	if t := typeOf(m.Body); c.endsLog(m) && t != TypeTickCompleted && t != TypeLogOpened && c.signedByAny(m) {
+		return nil, nil, &UnknownTypeError{seq, t}
+	}
+	return nil, append(c.dropRun("another message came before its tick was complete"), Noise{seq, m.Subject, why}), nil
+}
+
+func (c *Chain) dropRun(why string) []Noise {
+	var noise []Noise
+	for _, held := range c.run {
+		noise = append(noise, Noise{held.seq, held.message.Subject, errors.New(why)})
+	}
+	c.run = nil
+	return noise
+}
+
+// extend holds a finding that follows the ones held, or begins anew with it.
+func (c *Chain) extend(next candidate) []Noise {
+	head := next.finding.Head()
+	if n := len(c.run); n > 0 {
+		last := c.run[n-1].finding.Head()
+		if n < maxRun && head.Index == last.Index+1 && sameTick(head, last) && next.seq == c.run[n-1].seq+1 {
+			c.run = append(c.run, next)
+			return nil
+		}
+	}
+	noise := c.dropRun("its tick was not completed")
+	if head.Index != 0 {
+		return append(noise, Noise{next.seq, next.message.Subject, errors.New("does not begin a tick")})
+	}
+	c.run = []candidate{next}
+	return noise
+}
+
+func sameTick(a, b *Envelope) bool {
+	return a.Tick == b.Tick && a.Number == b.Number && a.Time == b.Time && a.Fleet == b.Fleet
+}
+
+// complete judges a TickCompleted by the rule of a valid tick.
+func (c *Chain) complete(seq uint64, m Message, t *TickCompleted) (*Tick, []Noise, error) {
+	if err := c.follows(seq, m, t); err != nil {
+		return c.refuse(seq, m, err)
+	}
+	findings, err := c.stated(seq, t)
+	if err != nil {
+		return c.refuse(seq, m, err)
+	}
+	for i, f := range findings {
+		if unknown, ok := f.(*Unrecognized); ok {
+			return nil, nil, &UnknownTypeError{seq - uint64(len(findings)-i), unknown.Type}
+		}
+	}
+	var noise []Noise
+	if len(findings) == 0 {
+		noise = c.dropRun("the tick behind it has no findings")
+	}
+	c.run = nil
+	c.head = Head{
+		Lineage: t.Lineage, Seq: seq, Digest: digestOf(m.Body),
+		Tick: t.Tick, Number: t.Number, Time: t.Time, Completed: t,
+	}
+	return &Tick{Completed: t, Findings: findings, Head: c.head}, noise, nil
+}
+
+// follows checks that an accepted writer signed the tick for this place behind
+// the last valid one.
+func (c *Chain) follows(seq uint64, m Message, t *TickCompleted) error {
+	switch {
+	case t.Lineage != c.head.Lineage:
+		return fmt.Errorf("is of lineage %s", t.Lineage)
+	case t.Seq != seq:
+		return fmt.Errorf("was signed for sequence %d", t.Seq)
+	case t.Number != c.head.Number+1:
+		return fmt.Errorf("has number %d behind %d", t.Number, c.head.Number)
+	case t.Previous != c.head.Digest:
+		return errors.New("does not name the last valid tick")
+	case t.Time < c.head.Time:
+		return fmt.Errorf("has time %s before %s", t.Time, c.head.Time)
+	case !contains(c.writers, t.Writer):
+		return fmt.Errorf("writer %s is not accepted", t.Writer)
+	case !m.signedBy(t.Writer, t.Lineage):
+		return errors.New("signature does not hold")
+	}
+	return nil
+}
+
+// stated returns the tick's own findings, or none when it repeats the last
+// statement.
+func (c *Chain) stated(seq uint64, t *TickCompleted) ([]Finding, error) {
+	if t.Index == 0 {
+		last := c.head.Completed
+		if last == nil || t.Statement.Tick == t.Tick {
+			return nil, errors.New("has no findings and no statement to repeat")
+		}
+		if !sameStatement(t, last) {
+			return nil, errors.New("does not repeat the last tick's statement")
+		}
+		return nil, nil
+	}
+	if len(c.run) != t.Index || !sameTick(&t.Envelope, c.run[0].finding.Head()) || c.run[0].seq != seq-uint64(t.Index) {
+		return nil, fmt.Errorf("its %d findings are not before it", t.Index)
+	}
+	findings := make([]Finding, len(c.run))
+	bodies := make([][]byte, len(c.run))
+	for i, held := range c.run {
+		findings[i], bodies[i] = held.finding, held.message.Body
+	}
+	s := t.Statement
+	if s.Tick != t.Tick || s.Number != t.Number || s.FirstSeq != seq-uint64(t.Index) || s.LastSeq != seq-1 {
+		return nil, errors.New("its statement is not its own findings")
+	}
+	digest, err := StatementDigest(bodies)
+	if err != nil {
+		return nil, err
+	}
+	if digest != s.Digest {
+		return nil, errors.New("its statement's digest is not that of its findings")
+	}
+	return findings, nil
+}
+
+func sameStatement(t, last *TickCompleted) bool {
+	a, b := t.Statement, last.Statement
+	return a.Tick == b.Tick && a.Number == b.Number && a.FirstSeq == b.FirstSeq && a.LastSeq == b.LastSeq &&
+		a.Digest == b.Digest && t.Outcome == last.Outcome && sameCounts(t.Counts, last.Counts)
+}
+
+func sameCounts(a, b Counts) bool {
+	return a.Verified == b.Verified && a.Rejected == b.Rejected &&
+		a.CrossCheckFailed == b.CrossCheckFailed && a.Idle == b.Idle
+}
+
+// ReadTick judges the messages of one tick by themselves, stored from sequence
+// first on: everything that makes a tick valid except what it says of the tick
+// before it, which stands under its signature and is taken as said.
+func ReadTick(fleet FleetName, writers []PublicKey, lineage string, first uint64, messages []Message) (*Tick, error) {
+	if len(messages) == 0 {
+		return nil, errors.New("read tick: no messages")
+	}
+	event, err := messages[len(messages)-1].decode()
+	if err != nil {
+		return nil, fmt.Errorf("read tick: %w", err)
+	}
+	completed, ok := event.(*TickCompleted)
+	if !ok || completed.Number == 0 {
+		return nil, fmt.Errorf("read tick: ends in a %s", event.Head().Type)
+	}
+	said := Head{Lineage: lineage, Digest: completed.Previous, Number: completed.Number - 1, Time: completed.Time}
+	if completed.Index == 0 {
+		said.Completed = completed
+	}
+	chain := NewChain(fleet, writers, said)
+	for i, m := range messages {
+		seq := first + uint64(i)
+		tick, noise, err := chain.Push(seq, m)
+		if err != nil {
+			return nil, fmt.Errorf("read tick: %w", err)
+		}
+		if len(noise) > 0 {
+			return nil, fmt.Errorf("read tick: sequence %d: %w", noise[0].Seq, noise[0].Why)
+		}
+		if tick != nil && i == len(messages)-1 {
+			return tick, nil
+		}
+	}
+	return nil, errors.New("read tick: messages hold more than one")
+}
+
+// EventID is the `ce-id` of the message that is the head.
+func (h Head) EventID() string {
+	index := 0
+	if h.Completed != nil {
+		index = h.Completed.Index
+	}
+	return h.Tick + "." + strconv.Itoa(index)
+}

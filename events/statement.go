@@ -1,0 +1,139 @@
+package events
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"fleetlog/manifest"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// StatementDigest is the SHA-256 over the RFC 8785 form of the array of finding
+// bodies in stream order, as stored, each without its top-level tick, number,
+// index and time (docs/log-format.md section 4(2)).
+func StatementDigest(bodies [][]byte) (manifest.Digest, error) {
+	array := []byte{'['}
+	for i, body := range bodies {
+		if i > 0 {
+			array = append(array, ',')
+		}
+		var err error
+		if array, err = appendTimeless(array, body); err != nil {
+			return manifest.Digest{}, fmt.Errorf("digest statement: finding %d: %w", i, err)
+		}
+	}
+	canonical, err := manifest.Canonicalize(append(array, ']'))
+	if err != nil {
+		return manifest.Digest{}, fmt.Errorf("digest statement: %w", err)
+	}
+	return manifest.Sum(canonical), nil
+}
+
+// appendTimeless appends the object in body without the fields that differ
+// between two ticks that state the same.
+func appendTimeless(dst, body []byte) ([]byte, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
+	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
+		return nil, fmt.Errorf("not an object (%w)", err)
+	}
+	dst = append(dst, '{')
+	for first := true; dec.PeekKind() == '"'; {
+		name, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		drop := isTickField(name)
+		start := len(dst)
+		if !first {
+			dst = append(dst, ',')
+		}
+		dst = append(append(dst, name...), ':')
+		value, err := dec.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if drop {
+			dst = dst[:start]
+			continue
+		}
+		dst, first = append(dst, value...), false
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return nil, fmt.Errorf("data behind the object")
+	}
+	return append(dst, '}'), nil
+}
+
+func isTickField(name []byte) bool {
+	switch string(name) {
+	case `"tick"`, `"number"`, `"index"`, `"time"`:
+		return true
+	}
+	return false
+}
+
+// fact is what a finding says, in a form that is equal for two findings that
+// say the same (docs/log-format.md section 4(3)). While the last statement is
+// young, a refusal says the same whatever its reason.
+func fact(f Finding, young bool) (string, error) {
+	c := f.clone()
+	head := c.Head()
+	head.Tick, head.Number, head.Index, head.Time = "", 0, 0, 0
+	head.New, head.Message, head.Severity = false, "", ""
+	switch c := c.(type) {
+	case *FleetFetched:
+		c.Artifact.Parts = nil
+	case *RolloutVerified:
+		c.Artifact.Parts = nil
+		if c.Carried != "" {
+			c.Carried = "carried"
+		}
+	case *FleetRejected:
+		c.Received, c.Detail = nil, ""
+		if young {
+			c.Stage, c.Reason = "", ""
+		}
+	case *RolloutRejected:
+		c.Received, c.Detail = nil, ""
+		if young {
+			c.Stage, c.Reason = "", ""
+		}
+	case *CrossCheckFailed:
+		c.Received = nil
+		if young {
+			c.Expected, c.Actual = manifest.Digest{}, manifest.Digest{}
+		}
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("compare finding: %w", err)
+	}
+	return string(body), nil
+}
+
+// facts maps the subject leaf of every finding but `removed` ones to its fact.
+func facts(findings []Finding, young bool) (map[string]string, error) {
+	byLeaf := make(map[string]string, len(findings))
+	for _, f := range findings {
+		if isRemoved(f) {
+			continue
+		}
+		text, err := fact(f, young)
+		if err != nil {
+			return nil, err
+		}
+		byLeaf[Leaf(f)] = text
+	}
+	return byLeaf, nil
+}
+
+func isRemoved(f Finding) bool {
+	idle, ok := f.(*ChannelIdle)
+	return ok && idle.Reason == Removed
+}

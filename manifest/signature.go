@@ -1,0 +1,89 @@
+package manifest
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/base64"
+	"math/big"
+	"strings"
+
+	"filippo.io/edwards25519"
+)
+
+// SignatureSize is the length of every signature in bytes: R and S of ed25519,
+// or r and s of ECDSA P-256.
+const SignatureSize = 64
+
+const (
+	algorithmEd25519 = "ed25519"
+	algorithmP256    = "ecdsa-p256"
+)
+
+// verifyAny tries the keys in order and returns the first under which the
+// signature over the canonical bytes holds.
+func verifyAny(keys []Key, canonical, signature []byte) (Key, *Rejection) {
+	attempted := false
+	for _, k := range keys {
+		switch k.Algorithm {
+		case algorithmEd25519, algorithmP256:
+			attempted = true
+			if k.verify(canonical, signature) {
+				return k, nil
+			}
+		}
+	}
+	if !attempted {
+		return Key{}, reject(KindUnsupportedAlgorithm, "no key has a known algorithm; the first is %.40q", keys[0].Algorithm)
+	}
+	return Key{}, reject(KindBadSignature, "no key in force verifies the signature")
+}
+
+// verify tells whether the signature holds. A key that cannot be read verifies
+// nothing.
+func (k Key) verify(message, signature []byte) bool {
+	if len(signature) != SignatureSize || strings.ContainsAny(k.Public, "\r\n") {
+		return false
+	}
+	public, err := base64.StdEncoding.Strict().DecodeString(k.Public)
+	if err != nil {
+		return false
+	}
+	if k.Algorithm == algorithmP256 {
+		return verifyP256(public, message, signature)
+	}
+	return verifyEd25519(public, message, signature)
+}
+
+// verifyEd25519 is stricter than the standard library: neither the key nor R
+// may be of small order, which would let one signature hold for many messages.
+// The library itself demands s below the group order and compares R as bytes.
+func verifyEd25519(public, message, signature []byte) bool {
+	return len(public) == ed25519.PublicKeySize &&
+		!isSmallOrder(public) && !isSmallOrder(signature[:32]) &&
+		ed25519.Verify(public, message, signature)
+}
+
+func isSmallOrder(encoded []byte) bool {
+	point, err := new(edwards25519.Point).SetBytes(encoded)
+	if err != nil {
+		return false // not a point: nothing verifies with it
+	}
+	return point.MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1
+}
+
+// verifyP256 takes X||Y and r||s, all big-endian. A high s is accepted: the
+// hardware that signs emits it half of the time.
+func verifyP256(public, message, signature []byte) bool {
+	if len(public) != 64 {
+		return false
+	}
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, public...))
+	if err != nil {
+		return false
+	}
+	r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
+	digest := sha256.Sum256(message)
+	return ecdsa.Verify(key, digest[:], r, s)
+}

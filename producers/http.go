@@ -1,0 +1,265 @@
+package producers
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"fleetlog/events"
+	"fleetlog/manifest"
+)
+
+// ControlPlane is a NixFleet control plane's manifest API.
+type ControlPlane struct{ get fetcher }
+
+// ReleaseURL is a release directory behind an HTTPS base URL, such as the raw
+// files of a git forge.
+type ReleaseURL struct{ get fetcher }
+
+// HTTP says how requests are made.
+type HTTP struct {
+	Client  *http.Client           // its redirect policy is replaced: none is followed
+	Timeout time.Duration          // of one request, its body included
+	Token   func() (string, error) // bearer token, read for every request; nil: none
+}
+
+// NewControlPlane takes the base URL that upstream's agent takes.
+func NewControlPlane(base string, h HTTP) (*ControlPlane, error) {
+	get, err := newFetcher(base, h)
+	get.header.Set("X-Nixfleet-Protocol", "1")
+	return &ControlPlane{get}, err
+}
+
+// NewReleaseURL takes the URL of the folder that holds fleet.resolved.json.
+func NewReleaseURL(base string, h HTTP) (*ReleaseURL, error) {
+	get, err := newFetcher(base, h)
+	return &ReleaseURL{get}, err
+}
+
+// Kind is "control-plane".
+func (c *ControlPlane) Kind() string { return events.SourceControlPlane }
+
+// CheckIdentity refuses an empty ref: the id <channel>@ is never served.
+func (c *ControlPlane) CheckIdentity(channel, ref string) error {
+	return checkIdentity(channel, ref, false)
+}
+
+// Fleet gets /v1/fleet.resolved and its /sig.
+func (c *ControlPlane) Fleet(ctx context.Context) (manifest.Received, error) {
+	return c.get.pair(ctx, "/v1/fleet.resolved", "/v1/fleet.resolved/sig")
+}
+
+// Rollout gets /v1/rollouts/{id} and its /sig. A 404 to an id outside the shape
+// that the control plane serves is its last word.
+func (c *ControlPlane) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+	path := "/v1/rollouts/" + url.PathEscape(id.String())
+	r, err := c.get.pair(ctx, path, path+"/sig")
+	var status *statusError
+	if errors.As(err, &status) && status.code == http.StatusNotFound && !served(id) {
+		return r, &FetchError{
+			Reason: events.IdentityUnservable,
+			Detail: "the control plane serves no id of this shape", Err: err,
+		}
+	}
+	return r, err
+}
+
+// served tells whether the id has the shape that a control plane looks up:
+// [a-z0-9_-]+@[0-9a-f]+ or a content hash.
+func served(id manifest.RolloutID) bool {
+	if id.Scheme() == manifest.ContentHash {
+		return true
+	}
+	channel, ref, _ := strings.Cut(id.String(), "@")
+	odd := func(alphabet string) func(rune) bool {
+		return func(r rune) bool { return !strings.ContainsRune(alphabet, r) }
+	}
+	const digits = "0123456789"
+	return channel != "" && ref != "" &&
+		!strings.ContainsFunc(channel, odd("abcdefghijklmnopqrstuvwxyz_-"+digits)) &&
+		!strings.ContainsFunc(ref, odd("abcdef"+digits))
+}
+
+// Kind is "release-url".
+func (u *ReleaseURL) Kind() string { return events.SourceReleaseURL }
+
+// CheckIdentity allows an empty ref: the file <channel>@.json can exist.
+func (u *ReleaseURL) CheckIdentity(channel, ref string) error {
+	return checkIdentity(channel, ref, true)
+}
+
+// Fleet gets fleet.resolved.json.
+func (u *ReleaseURL) Fleet(ctx context.Context) (manifest.Received, error) {
+	return u.get.pair(ctx, "/"+fleetFile, "/"+fleetFile+".sig")
+}
+
+// Rollout gets the manifest with that id.
+func (u *ReleaseURL) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+	path := "/rollouts/" + url.PathEscape(id.String()) + ".json"
+	return u.get.pair(ctx, path, path+".sig")
+}
+
+// fetcher makes the GET requests of one base URL.
+type fetcher struct {
+	base    string
+	header  http.Header
+	http    HTTP
+	private *http.Client
+}
+
+func newFetcher(base string, h HTTP) (fetcher, error) {
+	f := fetcher{base: strings.TrimRight(base, "/"), header: http.Header{}, http: h}
+	// Asking for the plain form keeps the library from unpacking what a server
+	// compresses: the limits hold for the bytes that travel.
+	f.header.Set("Accept-Encoding", "identity")
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return f, fmt.Errorf("URL %q: want https://host[:port][/path]", base)
+	}
+	client := *h.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	f.private = &client
+	return f, nil
+}
+
+// pair gets an artifact and its signature.
+func (f fetcher) pair(ctx context.Context, body, signature string) (r manifest.Received, err error) {
+	if r.Body, err = f.fetch(ctx, body, manifest.MaxArtifact); err != nil {
+		return manifest.Received{}, err
+	}
+	r.Signature, err = f.fetch(ctx, signature, signatureRead)
+	var fetch *FetchError
+	if errors.As(err, &fetch) && fetch.Reason == events.TooLarge {
+		return manifest.Received{Body: r.Body}, nil // no signature is that long: refused as one
+	}
+	return r, err
+}
+
+type statusError struct{ code int }
+
+func (e *statusError) Error() string { return "status " + strconv.Itoa(e.code) }
+
+func (f fetcher) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.http.Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
+	if err != nil {
+		return nil, &FetchError{Reason: events.Unreachable, Detail: "URL cannot be requested", Err: err}
+	}
+	request.Header = f.header.Clone()
+	if f.http.Token != nil {
+		token, err := f.http.Token()
+		if err != nil {
+			return nil, &FetchError{Reason: events.Unreachable, Detail: "token file cannot be read", Err: err}
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := f.private.Do(request)
+	if err != nil {
+		return nil, transportError(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, refusedStatus(response)
+	}
+	return readBody(response, limit)
+}
+
+func refusedStatus(response *http.Response) error {
+	code := response.StatusCode
+	fetch := &FetchError{
+		Reason: events.HTTPStatus, Detail: "HTTP " + strconv.Itoa(code), Err: &statusError{code},
+		RetryAfter: retryAfter(response.Header.Get("Retry-After"), response.Header.Get("Date")),
+	}
+	if code == http.StatusServiceUnavailable {
+		fetch.Reason = events.Unavailable
+	}
+	return fetch
+}
+
+// maxRetryAfter bounds how long a server can silence the poller.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads seconds, or an HTTP date relative to the server's own clock.
+func retryAfter(value, date string) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(date)
+	if err != nil {
+		return 0
+	}
+	return max(0, min(at.Sub(now), maxRetryAfter))
+}
+
+// readBody reads at most limit bytes into one buffer.
+func readBody(response *http.Response, limit int64) ([]byte, error) {
+	tooLarge := &FetchError{Reason: events.TooLarge, Detail: fmt.Sprintf("body is larger than %d bytes", limit)}
+	if response.ContentLength > limit {
+		return nil, tooLarge
+	}
+	var body []byte
+	var err error
+	if n := response.ContentLength; n >= 0 {
+		body = make([]byte, n)
+		_, err = io.ReadFull(response.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(response.Body, limit+1))
+	}
+	if err != nil {
+		return nil, transportError(err)
+	}
+	if int64(len(body)) > limit {
+		return nil, tooLarge
+	}
+	return body, nil
+}
+
+// transportError names the cause without addresses and ports, which differ from
+// one try to the next.
+func transportError(err error) error {
+	fetch := &FetchError{Reason: events.Unreachable, Detail: "request failed", Err: err}
+	var timeout net.Error
+	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var hostname x509.HostnameError
+	var alert tls.AlertError
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
+		fetch.Reason, fetch.Detail = events.Timeout, "no answer in time"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		fetch.Detail = "connection refused"
+	case errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
+		fetch.Detail = "connection reset"
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		fetch.Detail = "connection ended early"
+	case errors.As(err, &authority):
+		fetch.Detail = "server certificate is not signed by the given CA"
+	case errors.As(err, &hostname):
+		fetch.Detail = "server certificate is for another name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		fetch.Detail = "server certificate has expired"
+	case errors.As(err, &invalid):
+		fetch.Detail = "server certificate is not valid"
+	case errors.As(err, &alert):
+		fetch.Detail = "server refused the TLS connection: " + strings.TrimPrefix(alert.Error(), "tls: ")
+	case errors.As(err, &dns):
+		fetch.Detail = "host name does not resolve"
+	}
+	return fetch
+}

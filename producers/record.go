@@ -1,0 +1,143 @@
+package producers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fleetlog/events"
+	"fleetlog/manifest"
+
+	"github.com/sirupsen/logrus"
+)
+
+// record stores the artifacts that the log does not name yet, then the tick.
+func (p *Poller) record(ctx context.Context, began time.Time, result *Result) (*events.Tick, error) {
+	if err := p.storeArtifacts(ctx, result); err != nil {
+		return nil, err
+	}
+	id, err := p.NewTickID()
+	if err != nil {
+		return nil, fmt.Errorf("make tick id: %w", err)
+	}
+	draft := events.Draft{
+		Tick: id.String(), Time: events.TimeOf(p.instant(began)), Findings: result.Findings,
+		Set: result.Reference(), Floor: result.Memory.Floor, Interval: p.Interval,
+	}
+	if before := p.writer.Base().Head.Completed; result.Unjudged && before != nil {
+		draft.Set = before.Set
+	}
+	if p.missed > 0 {
+		draft.Missed = &events.Missed{Ticks: p.missed, Reason: p.why}
+	}
+	// A suspended machine wakes up with a deadline that its monotonic clock
+	// has not reached: the wall clock must agree that the tick is young.
+	took := p.Clock().Round(0).Sub(began.Round(0))
+	if took > p.TickTimeout {
+		return nil, fmt.Errorf("%w of %s", errOverrun, p.TickTimeout)
+	}
+	draft.TookMs = uint64(max(0, p.Clock().Sub(began)).Milliseconds())
+	return p.writer.Append(ctx, func(base events.Base, firstSeq uint64) ([]events.Message, error) {
+		return events.Compose(base, draft, p.Terms, firstSeq)
+	})
+}
+
+// storeArtifacts fills in the parts of every artifact, storing those whose
+// bytes neither the last statement nor the statement of the set names.
+func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
+	base := p.writer.Base()
+	stored := make(map[manifest.Digest][]uint64)
+	for _, findings := range [][]events.Finding{base.LastVerified, base.Last} {
+		for _, f := range findings {
+			if a := events.ArtifactOf(f); a != nil {
+				stored[a.SHA256] = a.Parts
+			}
+		}
+	}
+	for _, f := range result.Findings {
+		a := events.ArtifactOf(f)
+		if a == nil {
+			continue
+		}
+		if stored[a.SHA256] == nil {
+			parts, err := p.log.PutArtifact(ctx, p.artifactSubject(f), result.Artifacts[a.SHA256])
+			if err != nil {
+				return err
+			}
+			stored[a.SHA256] = parts
+		}
+		a.Parts = stored[a.SHA256]
+	}
+	return nil
+}
+
+func (p *Poller) artifactSubject(f events.Finding) string {
+	if channel, ok := f.ChannelName(); ok {
+		return p.log.Fleet().RolloutArtifactSubject(channel)
+	}
+	return p.log.Fleet().FleetArtifactSubject()
+}
+
+// recorded takes the tick as the past of the next one.
+func (p *Poller) recorded(tick *events.Tick, result *Result) {
+	if p.held != "" || !result.Unjudged {
+		p.held = tick.Head.Tick
+	}
+	p.memory = result.Memory
+	p.missed, p.why = 0, ""
+	p.standby = false
+	p.notReady(nil)
+	t := tick.Completed
+	log := p.Log.WithFields(logrus.Fields{
+		"tick": t.Number, "seq": t.Seq, "outcome": t.Outcome,
+		"verified": t.Counts.Verified, "rejected": t.Counts.Rejected,
+		"crossCheckFailed": t.Counts.CrossCheckFailed, "idle": t.Counts.Idle,
+	})
+	p.state.changeWith(log, fmt.Sprint(t.Outcome, t.Statement.Tick), t.Message, t.Severity)
+	for _, f := range tick.Findings {
+		if f.Head().New && f.Head().Severity != events.Info {
+			logFinding(p.Log, f)
+		}
+	}
+}
+
+// stateLog writes one line for every change of state.
+type stateLog struct {
+	log  logrus.FieldLogger
+	last string
+}
+
+func (s *stateLog) change(state, message string) {
+	s.changeWith(s.log, state, message, events.Warning)
+}
+
+func (s *stateLog) changeWith(log logrus.FieldLogger, state, message string, severity events.Severity) {
+	if state == s.last {
+		return
+	}
+	s.last = state
+	if severity == events.Info {
+		log.Info(message)
+	} else {
+		log.Warn(message)
+	}
+}
+
+// logFinding writes a refusal with its reason.
+func logFinding(log logrus.FieldLogger, f events.Finding) {
+	fields := logrus.Fields{}
+	if channel, ok := f.ChannelName(); ok {
+		fields["channel"] = channel
+	}
+	switch f := f.(type) {
+	case *events.FleetRejected:
+		fields["reason"], fields["detail"] = f.Reason, f.Detail
+	case *events.RolloutRejected:
+		fields["reason"], fields["detail"] = f.Reason, f.Detail
+	case *events.CrossCheckFailed:
+		fields["check"], fields["expected"], fields["actual"] = f.Check, f.Expected, f.Actual
+	case *events.RolloutVerified:
+		fields["carried"] = f.Carried
+	}
+	log.WithFields(fields).Warn(f.Head().Message)
+}

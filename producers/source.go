@@ -1,0 +1,91 @@
+package producers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fleetlog/events"
+	"fleetlog/manifest"
+)
+
+// Source serves one release. Its errors are [*FetchError].
+type Source interface {
+	// Kind is the `source` of FleetFetched.
+	Kind() string
+	// Fleet fetches fleet.resolved.json and its signature, without judging
+	// them.
+	Fleet(ctx context.Context) (manifest.Received, error)
+	// Rollout fetches the manifest of that id and its signature.
+	Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error)
+	// CheckIdentity refuses, before any request, a channel and ref under which
+	// this source can never serve a rollout.
+	CheckIdentity(channel, ref string) error
+}
+
+// FetchError says why nothing came. Its detail is the same for the same cause:
+// it goes into signed events.
+type FetchError struct {
+	Reason     events.Reason
+	Detail     string
+	RetryAfter time.Duration // asked for by the server, else 0
+	Err        error
+}
+
+// Error names reason, detail and cause.
+func (e *FetchError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Reason, e.Detail, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Reason, e.Detail)
+}
+
+// Unwrap returns the cause.
+func (e *FetchError) Unwrap() error { return e.Err }
+
+// asFetchError gives an error that a source returned its reason.
+func asFetchError(err error) *FetchError {
+	var fetch *FetchError
+	if errors.As(err, &fetch) {
+		return fetch
+	}
+	return &FetchError{Reason: events.Unreachable, Detail: "fetch failed", Err: err}
+}
+
+// signatureRead is how much of a signature is read: one byte more than it has,
+// so that a longer one is seen to be wrong.
+const signatureRead = manifest.SignatureSize + 1
+
+// errIdentity refuses an identity that can never be served.
+func errIdentity(detail string) error {
+	return &FetchError{Reason: events.IdentityUnservable, Detail: detail}
+}
+
+// checkPathPart refuses what no release path and no URL of a control plane can
+// hold as a part.
+func checkPathPart(what, s string) error {
+	if s == "." || s == ".." {
+		return errIdentity(what + " is . or ..")
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return errIdentity(what + " holds a character outside A-Z a-z 0-9 . _ -")
+		}
+	}
+	return nil
+}
+
+// checkIdentity is the part of the check that all sources share.
+func checkIdentity(channel, ref string, emptyRef bool) error {
+	if channel == "" {
+		return errIdentity("channel name is empty")
+	}
+	if ref == "" && !emptyRef {
+		return errIdentity("fleet has no ciCommit")
+	}
+	if err := checkPathPart("channel name", channel); err != nil {
+		return err
+	}
+	return checkPathPart("ciCommit", ref)
+}
