@@ -42,7 +42,7 @@ func checkCounts(values ...int) error {
 }
 
 func checkReason(r Reason) error {
-	if r == "" || strings.ContainsFunc(string(r), notTypeRune) {
+	if r == "" || strings.ContainsFunc(strings.ReplaceAll(string(r), "-", ""), notTypeRune) {
 		return fmt.Errorf("reason %q is not a code", r)
 	}
 	return nil
@@ -140,7 +140,9 @@ func checkRefusal(stage Stage, reason Reason, detail string, received *Received)
 	if stage == "" {
 		return errors.New("stage is absent")
 	}
-	if (received != nil) != stage.received() {
+	// Without any key nothing of what came is looked at, and a writer may leave
+	// it out.
+	if (received != nil) != stage.received() && (reason != NoTrustRoots || received != nil) {
 		return fmt.Errorf("received must be present exactly at stages verify and floor, not at %s", stage)
 	}
 	return errors.Join(checkReason(reason), checkDetail(detail))

@@ -84,7 +84,7 @@ func isTickField(name []byte) bool {
 func fact(f Finding, young bool) (string, error) {
 	c := f.clone()
 	head := c.Head()
-	head.Tick, head.Number, head.Index, head.Time = "", 0, 0, 0
+	head.Fleet, head.Tick, head.Number, head.Index, head.Time = FleetName{}, "", 0, 0, 0
 	head.New, head.Message, head.Severity = false, "", ""
 	switch c := c.(type) {
 	case *FleetFetched:

@@ -26,17 +26,17 @@ func canonicalForm(data []byte) ([]byte, *Rejection) {
 		return nil, reject(KindParse, "not UTF-8")
 	}
 	if err := checkLimits(data); err != nil {
-		return nil, &Rejection{Kind: KindParse, Detail: parseDetail(err), Err: err}
+		return nil, reject(KindParse, "%s", parseDetail(err)).because(err)
 	}
 	canonical := jsontext.Value(bytes.Clone(data))
 	if err := canonical.Canonicalize(); err != nil {
-		return nil, &Rejection{Kind: KindCanonicalize, Detail: "has no canonical form", Err: err}
+		return nil, reject(KindCanonicalize, "has no canonical form").because(err)
 	}
 	return canonical, nil
 }
 
-// Canonicalize returns the RFC 8785 form of data, which is what is signed and
-// hashed. The error is a [*Rejection] of kind Parse.
+// Canonicalize returns the RFC 8785 form of data, any JSON value, which is what
+// is signed and hashed. The error is a [*Rejection] of kind [KindParse].
 func Canonicalize(data []byte) ([]byte, error) {
 	canonical, rejection := canonicalForm(data)
 	if rejection != nil {

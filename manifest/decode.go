@@ -176,12 +176,21 @@ func list[T any](read reader[T]) reader[[]T] {
 	}
 }
 
+// clip keeps the path of a fault short: the artifact chose the name.
+func clip(name string) string {
+	const limit = 48
+	if len(name) <= limit {
+		return name
+	}
+	return name[:limit] + "..."
+}
+
 func mapping[T any](read reader[T]) reader[map[string]T] {
 	return func(d *decoding, v any, at string) map[string]T {
 		o := d.object(v, at)
 		values := make(map[string]T, len(o.members))
 		for _, name := range slices.Sorted(maps.Keys(o.members)) { // the first fault must not depend on chance
-			values[name] = read(d, o.members[name], o.path(name))
+			values[name] = read(d, o.members[name], o.path(clip(name)))
 		}
 		return values
 	}

@@ -12,12 +12,13 @@ import (
 type Instant struct {
 	sec  int64 // Unix seconds
 	nano int32 // 0 to 1,999,999,999; from 1,000,000,000 on inside a leap second
+	set  bool  // the Unix epoch is an instant too
 }
 
 const second = 1_000_000_000
 
 // InstantOf returns t as an Instant.
-func InstantOf(t time.Time) Instant { return Instant{t.Unix(), int32(t.Nanosecond())} }
+func InstantOf(t time.Time) Instant { return Instant{t.Unix(), int32(t.Nanosecond()), true} }
 
 // ParseInstant reads RFC 3339 as its grammar says: any offset, T and Z in either
 // case, second 60, any number of fraction digits, of which nine count.
@@ -46,7 +47,7 @@ func ParseInstant(s string) (Instant, error) {
 	if leap {
 		nano += second
 	}
-	return Instant{t.Unix() - offset, nano}, nil
+	return Instant{t.Unix() - offset, nano, true}, nil
 }
 
 // parseFraction reads .123, keeping nine digits.
@@ -87,7 +88,8 @@ func parseOffset(s string) (seconds int64, ok bool) {
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // String returns the instant in UTC with 0, 3, 6 or 9 fraction digits, the
-// fewest that lose nothing, as the producer writes it.
+// fewest that lose nothing, as the producer writes it. An offset can carry the
+// year out of 0 to 9999; the text is then no RFC 3339.
 func (i Instant) String() string {
 	s := time.Unix(i.sec, 0).UTC().Format("2006-01-02T15:04:05")
 	nano := i.nano
@@ -151,5 +153,5 @@ func (i Instant) FreshUntil(w Window) (Instant, bool) {
 	if i.sec >= end || w >= Window(end-i.sec) {
 		return Instant{}, false
 	}
-	return Instant{i.sec + int64(w), i.nano}, true
+	return Instant{i.sec + int64(w), i.nano, true}, true
 }

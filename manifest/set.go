@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -53,6 +54,9 @@ type Set struct {
 // id of its channel, does not belong to the fleet, or is the channel's second.
 // An empty scheme means the one of the fleet's revision.
 func NewSet(f Verified[Fleet], rollouts []Verified[Rollout], s Scheme) (*Set, error) {
+	if f.IsZero() {
+		return nil, errors.New("make set: no fleet")
+	}
 	if s == "" {
 		s = SchemeOf(f.value)
 	}
@@ -61,10 +65,13 @@ func NewSet(f Verified[Fleet], rollouts []Verified[Rollout], s Scheme) (*Set, er
 		projections[p.Channel] = p
 	}
 	for _, r := range rollouts {
+		if r.IsZero() {
+			return nil, errors.New("make set: an empty manifest")
+		}
 		channel := r.value.Channel
 		p, ok := projections[channel]
 		if !ok || p.ID != r.idUnder(s) {
-			return nil, fmt.Errorf("make set: manifest %s is not the one of channel %q", r.idUnder(s), channel)
+			return nil, fmt.Errorf("make set: manifest %s is not the one manifest of channel %q", r.idUnder(s), channel)
 		}
 		if err := CrossCheck(f, p, r); err != nil {
 			return nil, fmt.Errorf("make set: channel %q: %w", channel, err)
@@ -101,7 +108,7 @@ func (s *Set) Fleet() Verified[Fleet] { return s.fleet }
 func (s *Set) Scheme() Scheme { return s.scheme }
 
 // Rollouts are the manifests, sorted by the bytes of their channels' names.
-func (s *Set) Rollouts() []Verified[Rollout] { return s.rollouts }
+func (s *Set) Rollouts() []Verified[Rollout] { return slices.Clone(s.rollouts) }
 
 // Rollout is the manifest of one channel, if the set has one.
 func (s *Set) Rollout(channel string) (Verified[Rollout], bool) {

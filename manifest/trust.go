@@ -1,8 +1,6 @@
 package manifest
 
-import (
-	"time"
-)
+import "time"
 
 // Trust is a trust.json: the keys under which releases are signed. It is
 // immutable.
@@ -27,23 +25,24 @@ type keySlot struct {
 const MaxTrust = 1 << 20
 
 // ParseTrust reads a trust.json. It must be strictly valid JSON of that shape;
-// otherwise the error is a [*Rejection] of kind KindTrustInvalid. The PEM members
-// are not used here; their other spelling, rootCAPem, is an unknown member.
+// otherwise the error is a [*Rejection] of kind [KindTrustInvalid]. The PEM
+// members are not used here, and their other spelling, rootCAPem and
+// issuanceCAPems, is accepted as any unknown member is.
 func ParseTrust(data []byte) (*Trust, error) {
 	if len(data) > MaxTrust {
 		return nil, reject(KindTrustInvalid, "trust file is larger than %d bytes", MaxTrust)
 	}
 	if _, rejection := canonicalForm(data); rejection != nil {
-		return nil, &Rejection{Kind: KindTrustInvalid, Detail: "trust file: " + rejection.Detail, Err: rejection}
+		return nil, reject(KindTrustInvalid, "trust file: %s", rejection.Detail).because(rejection)
 	}
 	v, err := tree(data)
 	if err != nil {
-		return nil, &Rejection{Kind: KindTrustInvalid, Detail: "trust file is not JSON", Err: err}
+		return nil, reject(KindTrustInvalid, "trust file is not JSON").because(err)
 	}
 	var d decoding
 	t := &Trust{digest: Sum(data), release: readTrust(&d, v)}
 	if d.err != nil {
-		return nil, &Rejection{Kind: KindTrustInvalid, Detail: "trust file: " + d.err.Error(), Err: d.err}
+		return nil, reject(KindTrustInvalid, "trust file: %v", d.err).because(d.err)
 	}
 	return t, nil
 }

@@ -12,8 +12,9 @@ type Policy struct {
 	Window Window
 }
 
-// Verified is an artifact that passed every check. Its zero value is none; only
-// verification makes another. The bytes and the value must not be changed.
+// Verified is an artifact that passed every check. Only verification makes one;
+// the zero value is none, and may be asked nothing but IsZero. The bytes and the
+// value must not be changed.
 type Verified[T any] struct {
 	value     *T
 	meta      Meta
@@ -91,12 +92,12 @@ func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func
 func decode[T any](canonical []byte, read func(*decoding, any) *T) (*T, *Rejection) {
 	v, err := tree(canonical)
 	if err != nil {
-		return nil, &Rejection{Kind: KindParse, Detail: "not JSON", Err: err}
+		return nil, reject(KindParse, "not JSON").because(err)
 	}
 	var d decoding
 	value := read(&d, v)
 	if d.err != nil {
-		return nil, &Rejection{Kind: KindParse, Detail: d.err.Error(), Err: d.err}
+		return nil, reject(KindParse, "%v", d.err).because(d.err)
 	}
 	return value, nil
 }

@@ -1,0 +1,254 @@
+// Package broker runs a NATS server with JetStream inside a process, set up as
+// a log needs it: loopback, every write synced, explicit limits, a locked store
+// directory. It never ends the process.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"fleetlog/internal/durable"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/sirupsen/logrus"
+)
+
+// Config is what the server is made of. Zero limits take the defaults below.
+type Config struct {
+	Name                string
+	Listen              string // host:port; port -1 picks a free one
+	StoreDir            string
+	ConfigFile          string // in NATS's own format; what is set here beside it wins
+	MaxStore            int64  // bytes on disk
+	MaxMemory           int64  // bytes for memory streams
+	MaxPayload          int32  // bytes of one message
+	MaxBatch            int    // messages of one atomic batch
+	NoSync              bool   // leave writes to the system's own pace: a power cut may lose acknowledged ticks
+	AllowInsecureListen bool   // listen beyond loopback without TLS and authentication
+	Log                 logrus.FieldLogger
+}
+
+// Default limits.
+const (
+	DefaultListen     = "127.0.0.1:4222"
+	DefaultMaxStore   = 16 << 30
+	DefaultMaxMemory  = 64 << 20
+	DefaultMaxPayload = 1 << 20
+	DefaultMaxBatch   = 20000
+)
+
+// readyTimeout bounds the start: recovering a large store takes minutes.
+const readyTimeout = 10 * time.Minute
+
+// lameDuck is how long clients are given to leave at shutdown.
+const lameDuck = 2 * time.Second
+
+// Broker is a server that is made but not started.
+type Broker struct {
+	config Config
+	server *server.Server
+	lock   *durable.Lock
+	logger *logger
+}
+
+// ConfigError refuses a configuration.
+type ConfigError struct{ Err error }
+
+// Error says what is wrong.
+func (e *ConfigError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// New checks the configuration, locks the store directory and makes the server.
+// Errors: [*ConfigError], [durable.ErrLocked].
+func New(c Config) (*Broker, error) {
+	options, err := c.options()
+	if err != nil {
+		return nil, &ConfigError{err}
+	}
+	if err := c.checkListen(options); err != nil {
+		return nil, &ConfigError{err}
+	}
+	if err := durable.MakeDir(options.StoreDir, 0o700); err != nil {
+		return nil, &ConfigError{fmt.Errorf("store directory: %w", err)}
+	}
+	lock, err := durable.LockFile(filepath.Join(options.StoreDir, "fleetlog.lock"))
+	if err != nil {
+		return nil, fmt.Errorf("store directory %s is in use by another server: %w", options.StoreDir, err)
+	}
+	s, err := server.NewServer(options)
+	if err != nil {
+		return nil, errors.Join(&ConfigError{err}, lock.Unlock())
+	}
+	b := &Broker{c, s, lock, &logger{log: c.Log}}
+	s.SetLoggerV2(b.logger, false, false, false)
+	return b, nil
+}
+
+// options are the server's: those of the file, then those given, then defaults.
+func (c Config) options() (*server.Options, error) {
+	o := &server.Options{}
+	if c.ConfigFile != "" {
+		var err error
+		if o, err = server.ProcessConfigFile(c.ConfigFile); err != nil {
+			return nil, fmt.Errorf("config file: %w", err)
+		}
+	} else {
+		o.SyncAlways = true
+	}
+	listen := c.Listen
+	if listen == "" && o.Host == "" {
+		listen = DefaultListen
+	}
+	if listen != "" {
+		host, port, err := splitListen(listen)
+		if err != nil {
+			return nil, err
+		}
+		o.Host, o.Port = host, port
+	}
+	if c.StoreDir != "" {
+		o.StoreDir = c.StoreDir
+	}
+	if o.StoreDir == "" {
+		return nil, errors.New("no store directory: give --store-dir")
+	}
+	o.JetStream, o.NoSigs = true, true
+	o.SyncAlways = o.SyncAlways && !c.NoSync
+	setDefault(&o.ServerName, c.Name, "fleetlog")
+	setDefault(&o.JetStreamMaxStore, c.MaxStore, DefaultMaxStore)
+	setDefault(&o.JetStreamMaxMemory, c.MaxMemory, DefaultMaxMemory)
+	setDefault(&o.MaxPayload, c.MaxPayload, DefaultMaxPayload)
+	setDefault(&o.JetStreamLimits.MaxBatchSize, c.MaxBatch, DefaultMaxBatch)
+	o.LameDuckDuration, o.LameDuckGracePeriod = lameDuck, lameDuck/4
+	return o, nil
+}
+
+// setDefault takes what was given, else keeps what a config file has set, else
+// the fallback.
+func setDefault[T comparable](option *T, given, fallback T) {
+	var zero T
+	if given != zero {
+		*option = given
+	} else if *option == zero {
+		*option = fallback
+	}
+}
+
+func splitListen(listen string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(listen)
+	if err == nil {
+		_, err = fmt.Sscanf(text, "%d", &port)
+	}
+	if err != nil || host == "" || port == 0 {
+		return "", 0, fmt.Errorf("listen address %q: want host:port", listen)
+	}
+	return host, port, nil
+}
+
+// checkListen refuses to offer the log to a network that nobody has to
+// identify on.
+func (c Config) checkListen(o *server.Options) error {
+	ip := net.ParseIP(o.Host)
+	loopback := o.Host == "localhost" || ip != nil && ip.IsLoopback()
+	authenticated := o.Users != nil || o.Nkeys != nil || o.Username != "" || o.Authorization != "" ||
+		o.TrustedOperators != nil || o.TLSVerify
+	secure := (o.TLSConfig != nil || o.TLS) && authenticated
+	if loopback || secure || c.AllowInsecureListen {
+		return nil
+	}
+	return fmt.Errorf("listening on %s without TLS and authentication lets anyone read and write the log: listen on 127.0.0.1, configure both, or give --allow-insecure-listen", o.Host)
+}
+
+// Start starts the server and waits until JetStream answers. When it fails, the
+// server is stopped and the store directory free.
+func (b *Broker) Start(ctx context.Context) error {
+	go b.server.Start()
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for !b.ready() {
+		if err := b.logger.fatal(); err != nil {
+			return errors.Join(fmt.Errorf("start server: %w", err), b.Close())
+		}
+		if !b.server.Running() && !b.server.ReadyForConnections(pollReady) {
+			if err := b.logger.fatal(); err != nil {
+				return errors.Join(fmt.Errorf("start server: %w", err), b.Close())
+			}
+		}
+		if ctx.Err() != nil {
+			return errors.Join(fmt.Errorf("start server: %w", context.Cause(ctx)), b.Close())
+		}
+	}
+	return nil
+}
+
+// pollReady is how long one look at the starting server waits.
+const pollReady = 50 * time.Millisecond
+
+func (b *Broker) ready() bool {
+	return b.server.ReadyForConnections(pollReady) && b.server.JetStreamEnabled() && b.Healthy() == nil
+}
+
+// Healthy asks the server's own health check.
+func (b *Broker) Healthy() error {
+	status := b.server.Healthz(&server.HealthzOptions{})
+	if status.StatusCode == 200 || status.Status == "ok" {
+		return nil
+	}
+	return fmt.Errorf("server is %s: %s", status.Status, status.Error)
+}
+
+// ErrJetStreamDisabled says that the server has switched its storage off after
+// an error on disk; it must be restarted once the cause is mended.
+var ErrJetStreamDisabled = errors.New("JetStream has disabled itself")
+
+// watchEvery is how often the running server is looked at.
+const watchEvery = time.Second
+
+// Run blocks until ctx ends, then lets clients leave and stops the server. It
+// ends with [ErrJetStreamDisabled] when the server stops storing by itself.
+func (b *Broker) Run(ctx context.Context) error {
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			b.server.LameDuckShutdown()
+			return b.Close()
+		case <-watch.C:
+			if !b.server.JetStreamEnabled() {
+				return errors.Join(ErrJetStreamDisabled, b.logger.fatal(), b.Close())
+			}
+		}
+	}
+}
+
+// Close stops the server at once and frees the store directory.
+func (b *Broker) Close() error {
+	b.server.Shutdown()
+	b.server.WaitForShutdown()
+	return b.lock.Unlock()
+}
+
+// ClientURL is where clients connect.
+func (b *Broker) ClientURL() string { return b.server.ClientURL() }
+
+// StoreDir is where the server stores.
+func (b *Broker) StoreDir() string { return b.server.StoreDir() }
+
+// ConfigText is a config file in NATS's own format with the broker's defaults.
+func ConfigText(storeDir string) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "# A NATS server for fleetlog. Every setting of nats-server may be used here.\n")
+	fmt.Fprintf(&s, "server_name: fleetlog\nlisten: %q\nmax_payload: %d\n\n", DefaultListen, DefaultMaxPayload)
+	fmt.Fprintf(&s, "jetstream {\n  store_dir: %q\n  sync: always\n  max_file_store: %d\n  max_memory_store: %d\n", storeDir, int64(DefaultMaxStore), DefaultMaxMemory)
+	fmt.Fprintf(&s, "  limits { batch { max_msgs: %d } }\n}\n", DefaultMaxBatch)
+	return s.String()
+}
+
