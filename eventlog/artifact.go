@@ -66,7 +66,6 @@ func (l *Log) Artifact(ctx context.Context, a events.Artifact) (manifest.Receive
 	return manifest.Received{Body: body, Signature: a.Signature}, nil
 }
 
-
 // StatementArtifacts are the bytes that a verified statement names.
 type StatementArtifacts struct {
 	Fleet    manifest.Received

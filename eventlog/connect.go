@@ -15,8 +15,8 @@ import (
 	"github.com/synadia-io/orbit.go/natscontext"
 )
 
-// Connection says how to reach the broker.
-type Connection struct {
+// Endpoint is where the broker is and who connects.
+type Endpoint struct {
 	URL         string // of one or several servers, separated by commas
 	Context     string // saved `nats` context; its settings stand unless given here
 	NKeyFile    string // seed file
@@ -25,9 +25,14 @@ type Connection struct {
 	CertFile    string
 	KeyFile     string
 	InboxPrefix string
-	Name        string // shown by the server's monitoring
-	Patient     bool   // true: start although no server answers yet
-	Log         logrus.FieldLogger
+}
+
+// Connection says how to connect.
+type Connection struct {
+	Endpoint
+	Name    string // shown by the server's monitoring
+	Patient bool   // true: start although no server answers yet
+	Log     logrus.FieldLogger
 }
 
 // ErrSameKey refuses a connection whose nkey is the writer's key: a client signs

@@ -136,7 +136,7 @@ func TestAppendFollowAndLookBack(t *testing.T) {
 	w := newWriter(t, log)
 	const ticks = 120
 	for n := uint64(1); n <= ticks; n++ {
-		d := draft(n, uint32(n/10), 3) // most ticks are unchanged
+		d := draft(n, uint32(n/10), 3)    // most ticks are unchanged
 		d.Time += events.Time(n * n * 50) // and not evenly spaced
 		if _, err := appendTick(t.Context(), w, key, d); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"fleetlog/manifest"
+
+	"github.com/go-json-experiment/json"
 )
 
 // youngStatement is the age below which a refusal that changes its reason
@@ -65,6 +67,35 @@ func Compose(base Base, draft Draft, terms Terms, firstSeq uint64) ([]Message, e
 		return nil, fmt.Errorf("compose tick: %w", err)
 	}
 	return messages, nil
+}
+
+// Preview makes the bodies that the first tick of an empty log would have: with
+// the nil lineage, no parts and no signature.
+func Preview(fleet FleetName, draft Draft) ([][]byte, error) {
+	const nilLineage = "00000000-0000-0000-0000-000000000000"
+	head := Head{Lineage: nilLineage, Seq: 1, Opened: &LogOpened{}}
+	c := composition{base: Base{Fleet: fleet, Head: head}, draft: draft, terms: Terms{Describe: Describe}}
+	if err := c.judge(); err != nil {
+		return nil, fmt.Errorf("preview tick: %w", err)
+	}
+	var bodies [][]byte
+	for i, f := range c.findings {
+		c.fillFinding(f, i)
+		body, err := json.Marshal(f)
+		if err != nil {
+			return nil, fmt.Errorf("preview tick: %w", err)
+		}
+		bodies = append(bodies, body)
+	}
+	completed := c.completed()
+	if err := c.place(completed, bodies, head.Seq+1); err != nil {
+		return nil, fmt.Errorf("preview tick: %w", err)
+	}
+	body, err := json.Marshal(completed)
+	if err != nil {
+		return nil, fmt.Errorf("preview tick: %w", err)
+	}
+	return append(bodies, body), nil
 }
 
 type composition struct {
@@ -197,13 +228,10 @@ func checkFloor(before, after *Floor) error {
 // write makes the messages from firstSeq on.
 func (c *composition) write(firstSeq uint64) ([]Message, error) {
 	var messages []Message
-	completed := c.completed()
+	var bodies [][]byte
 	if c.stated != Unchanged {
-		bodies := make([][]byte, 0, len(c.findings))
 		for i, f := range c.findings {
-			c.fillEnvelope(f, i)
-			f.Head().Severity = f.severity()
-			f.Head().Message = c.terms.Describe(f)
+			c.fillFinding(f, i)
 			m, err := newMessage(f)
 			if err != nil {
 				return nil, err
@@ -211,21 +239,11 @@ func (c *composition) write(firstSeq uint64) ([]Message, error) {
 			messages = append(messages, m)
 			bodies = append(bodies, m.Body)
 		}
-		digest, err := StatementDigest(bodies)
-		if err != nil {
-			return nil, err
-		}
-		completed.Statement = Statement{
-			Tick: c.draft.Tick, Number: completed.Number,
-			FirstSeq: firstSeq, LastSeq: firstSeq + uint64(len(bodies)) - 1, Digest: digest,
-		}
 	}
-	completed.Index = len(messages)
-	completed.Seq = firstSeq + uint64(len(messages))
-	if err := c.placeSet(completed); err != nil {
+	completed := c.completed()
+	if err := c.place(completed, bodies, firstSeq); err != nil {
 		return nil, err
 	}
-	completed.Message = c.terms.Describe(completed)
 	last, err := newMessage(completed)
 	if err != nil {
 		return nil, err
@@ -234,6 +252,33 @@ func (c *composition) write(firstSeq uint64) ([]Message, error) {
 		return nil, err
 	}
 	return append(messages, last), nil
+}
+
+// place fills in what depends on sequences: the findings' bodies are stored
+// from firstSeq on, and the TickCompleted behind them.
+func (c *composition) place(t *TickCompleted, bodies [][]byte, firstSeq uint64) error {
+	if len(bodies) > 0 {
+		digest, err := StatementDigest(bodies)
+		if err != nil {
+			return err
+		}
+		t.Statement = Statement{
+			Tick: c.draft.Tick, Number: t.Number,
+			FirstSeq: firstSeq, LastSeq: firstSeq + uint64(len(bodies)) - 1, Digest: digest,
+		}
+	}
+	t.Index, t.Seq = len(bodies), firstSeq+uint64(len(bodies))
+	if err := c.placeSet(t); err != nil {
+		return err
+	}
+	t.Message = c.terms.Describe(t)
+	return nil
+}
+
+func (c *composition) fillFinding(f Finding, index int) {
+	c.fillEnvelope(f, index)
+	f.Head().Severity = f.severity()
+	f.Head().Message = c.terms.Describe(f)
 }
 
 func (c *composition) fillEnvelope(e Event, index int) {
@@ -247,7 +292,10 @@ func (c *composition) completed() *TickCompleted {
 	t := &TickCompleted{
 		Lineage: c.base.Head.Lineage, Outcome: c.outcome, Stated: c.stated,
 		Floor: c.draft.Floor, TookMs: c.draft.TookMs, IntervalMs: uint64(c.draft.Interval.Milliseconds()),
-		Missed: c.draft.Missed, Previous: c.base.Head.Digest, Writer: c.terms.Writer.Public(),
+		Missed: c.draft.Missed, Previous: c.base.Head.Digest,
+	}
+	if c.terms.Writer != nil {
+		t.Writer = c.terms.Writer.Public()
 	}
 	t.Type, t.New = TypeTickCompleted, c.stated == Changed
 	c.fillEnvelope(t, 0)

@@ -11,14 +11,14 @@ import (
 // kept, and so is a leap second 23:59:60.
 type Instant struct {
 	sec  int64 // Unix seconds
-	nano int32 // 0 to 1,999,999,999; from 1,000,000,000 on inside a leap second
+	nano int64 // 0 to 1,999,999,999; from 1,000,000,000 on inside a leap second
 	set  bool  // the Unix epoch is an instant too
 }
 
 const second = 1_000_000_000
 
 // InstantOf returns t as an Instant.
-func InstantOf(t time.Time) Instant { return Instant{t.Unix(), int32(t.Nanosecond()), true} }
+func InstantOf(t time.Time) Instant { return Instant{t.Unix(), int64(t.Nanosecond()), true} }
 
 // ParseInstant reads RFC 3339 as its grammar says: any offset, T and Z in either
 // case, second 60, any number of fraction digits, of which nine count.
@@ -51,7 +51,7 @@ func ParseInstant(s string) (Instant, error) {
 }
 
 // parseFraction reads .123, keeping nine digits.
-func parseFraction(s string) (nano int32, rest string, ok bool) {
+func parseFraction(s string) (nano int64, rest string, ok bool) {
 	if !strings.HasPrefix(s, ".") {
 		return 0, s, true
 	}
@@ -62,7 +62,7 @@ func parseFraction(s string) (nano int32, rest string, ok bool) {
 	for i := range 9 {
 		nano *= 10
 		if i < digits {
-			nano += int32(s[1+i] - '0')
+			nano += int64(s[1+i] - '0')
 		}
 	}
 	return nano, s[1+digits:], digits > 0
@@ -125,11 +125,11 @@ func (i Instant) Compare(j Instant) int {
 }
 
 // Time returns the instant; a leap second becomes the second after it.
-func (i Instant) Time() time.Time { return time.Unix(i.sec, int64(i.nano)).UTC() }
+func (i Instant) Time() time.Time { return time.Unix(i.sec, i.nano).UTC() }
 
 // since returns i - j as whole seconds and the nanoseconds beyond them.
 func (i Instant) since(j Instant) (sec int64, nano int64) {
-	sec, nano = i.sec-j.sec, int64(i.nano)-int64(j.nano)
+	sec, nano = i.sec-j.sec, i.nano-j.nano
 	for nano < 0 {
 		sec, nano = sec-1, nano+second
 	}
@@ -150,8 +150,9 @@ const Slack = 60
 // year 9999.
 func (i Instant) FreshUntil(w Window) (Instant, bool) {
 	end := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	if i.sec >= end || w >= Window(end-i.sec) {
+	seconds := int64(min(w, Unlimited))
+	if seconds >= end-i.sec {
 		return Instant{}, false
 	}
-	return Instant{i.sec + int64(w), i.nano, true}, true
+	return Instant{i.sec + seconds, i.nano, true}, true
 }

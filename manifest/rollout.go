@@ -133,7 +133,7 @@ func (id RolloutID) CheckName() error {
 
 func checkNamePart(what, s string) error {
 	if s == "." || s == ".." {
-		return fmt.Errorf("%s is . or ..", what)
+		return fmt.Errorf("%s is nothing but a dot or two", what)
 	}
 	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {

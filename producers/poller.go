@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"fleetlog/eventlog"
@@ -26,6 +25,7 @@ type Config struct {
 	Clock        func() time.Time
 	NewTickID    func() (uuid.UUID, error)
 	Log          logrus.FieldLogger
+	Ready        func(error) // told nil while ticks are recorded, here or by the poller that this one stands by for, else what is wrong
 }
 
 // Poller runs ticks and records them. It holds nothing on disk: what it must
@@ -41,7 +41,6 @@ type Poller struct {
 	standby bool
 	heard   time.Time // when another writer's tick was last seen
 	state   stateLog
-	ready   atomic.Pointer[error]
 }
 
 // NewPoller fills in defaults. It starts nothing.
@@ -52,16 +51,8 @@ func NewPoller(c Config) *Poller {
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
 	}
-	p := &Poller{Config: c, state: stateLog{log: c.Log}}
-	p.notReady(errors.New("no tick recorded yet"))
-	return p
+	return &Poller{Config: c, state: stateLog{log: c.Log}}
 }
-
-// Ready is nil while ticks are recorded, by this poller or the one that it
-// stands by for; else it says what is wrong.
-func (p *Poller) Ready() error { return *p.ready.Load() }
-
-func (p *Poller) notReady(err error) { p.ready.Store(&err) }
 
 // Recorded is what became of one tick.
 type Recorded struct {
@@ -167,7 +158,7 @@ func (p *Poller) standsBy(ctx context.Context) bool {
 		p.standby = false
 	}
 	if p.standby {
-		p.notReady(nil)
+		p.Ready(nil)
 		p.state.change("standby", "another poller writes the log: standing by")
 	}
 	return p.standby
@@ -187,7 +178,7 @@ func (p *Poller) unrecorded(err error) error {
 	}
 	p.missed++
 	p.why = reason
-	p.notReady(err)
+	p.Ready(err)
 	p.state.change("missed "+string(reason), "tick not recorded: "+err.Error())
 	return nil
 }
@@ -268,4 +259,3 @@ func (p *Poller) refresh(ctx context.Context) (skew time.Duration, err error) {
 	broker, after := p.writer.BrokerTime(), p.Clock()
 	return max(before.Sub(broker), broker.Sub(after)), nil
 }
-

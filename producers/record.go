@@ -86,7 +86,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	p.memory = result.Memory
 	p.missed, p.why = 0, ""
 	p.standby = false
-	p.notReady(nil)
+	p.Ready(nil)
 	t := tick.Completed
 	log := p.Log.WithFields(logrus.Fields{
 		"tick": t.Number, "seq": t.Seq, "outcome": t.Outcome,

@@ -133,7 +133,7 @@ func (f *folding) startAt(head events.Head) error {
 
 func (f *folding) advance(head events.Head) {
 	f.head = head
-	f.checkpoint.Sequence, f.checkpoint.Tick = head.Seq, head.Number
+	f.checkpoint.Sequence, f.checkpoint.Tick, f.checkpoint.Time = head.Seq, head.Number, head.Time
 	f.checkpoint.EventDigest = head.Digest
 	f.checkpoint.EventID = head.EventID()
 	f.checkpoint.TrustDigest, f.checkpoint.Window = f.rules.Trust.Digest(), f.rules.Window

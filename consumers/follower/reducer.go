@@ -32,6 +32,7 @@ type Config struct {
 	AcceptLineage string // follow this log although the state is of another
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
+	Ready         func(error) // told nil while everything stored is folded, else what is wrong
 }
 
 // Reducer folds one log into one state directory.
@@ -39,10 +40,11 @@ type Reducer struct {
 	Config
 	rules fold.Rules
 
+	notReady error
+
 	mu       sync.Mutex // guards what serving reads
 	current  fold.State
 	position Position
-	notReady error
 }
 
 // Position is how far the reducer has come.
@@ -73,13 +75,6 @@ func NewReducer(c Config) (*Reducer, error) {
 	return &Reducer{Config: c, rules: rules, notReady: ErrStarting}, nil
 }
 
-// Ready is nil when everything stored has been folded; else it says why not.
-func (r *Reducer) Ready() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.notReady
-}
-
 // Current is what is served: the state and the position that it belongs to.
 func (r *Reducer) Current() (fold.State, Position) {
 	r.mu.Lock()
@@ -94,18 +89,17 @@ func (r *Reducer) serve(s fold.State, p Position) {
 }
 
 func (r *Reducer) setReady(err error) {
-	r.mu.Lock()
 	changed := (r.notReady == nil) != (err == nil) || err != nil && r.notReady.Error() != err.Error()
-	r.notReady = err
-	position := r.position
-	r.mu.Unlock()
-	switch {
-	case !changed:
-	case err == nil:
-		r.Log.WithFields(logrus.Fields{"seq": position.Sequence, "tick": position.Tick}).Info("caught up with the log")
-	default:
-		r.Log.WithError(err).Warn("not ready")
+	if r.notReady = err; !changed {
+		return
 	}
+	r.Ready(err)
+	if err != nil {
+		r.Log.WithError(err).Warn("not ready")
+		return
+	}
+	_, position := r.Current()
+	r.Log.WithFields(logrus.Fields{"seq": position.Sequence, "tick": position.Tick}).Info("caught up with the log")
 }
 
 // Run follows the log until ctx ends, which gives nil. While the broker is away
@@ -114,8 +108,14 @@ func (r *Reducer) setReady(err error) {
 // of unknown type, a log that no accepted writer opened, a full disk.
 func (r *Reducer) Run(ctx context.Context) error { return r.follow(ctx, false) }
 
-// CatchUp folds everything that is stored now, and returns.
-func (r *Reducer) CatchUp(ctx context.Context) error { return r.follow(ctx, true) }
+// Rebuild sets the checkpoint aside, folds everything that is stored now, and
+// returns.
+func (r *Reducer) Rebuild(ctx context.Context) error {
+	if _, err := r.State.Quarantine(r.Clock()); err != nil {
+		return err
+	}
+	return r.follow(ctx, true)
+}
 
 func (r *Reducer) follow(ctx context.Context, finite bool) error {
 	f, err := r.resume()
@@ -165,13 +165,13 @@ func (r *Reducer) resume() (*folding, error) {
 			return nil, errors.Join(err, qerr)
 		}
 		r.Log.WithError(err).WithField("quarantine", to).Warn("state cannot be used: rebuilding it from the log")
-		f.state.Floor, err = r.State.CurrentFloor(r.rules)
+		f.state.Floor, err = r.State.CurrentFloor(r.rules, r.Clock())
 		return f, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	if f.newest, err = r.State.CurrentFloor(r.rules); err != nil {
+	if f.newest, err = r.State.CurrentFloor(r.rules, r.Clock()); err != nil {
 		return nil, err
 	}
 	if checkpoint == nil {

@@ -21,18 +21,19 @@ import (
 // Checkpoint is the durable position and state of a reducer: everything up to
 // and including Sequence is folded into what it describes.
 type Checkpoint struct {
-	Format      int              `json:"format"`
-	Lineage     string           `json:"lineage"`
-	Stream      string           `json:"stream"`
-	Writers     []string         `json:"writers"` // accepted; remembered from the first use
-	Sequence    uint64           `json:"sequence"`
-	EventID     string           `json:"eventId"`
-	EventDigest manifest.Digest  `json:"eventDigest"` // SHA-256 of the event's body
-	Tick        uint64           `json:"tick"`
-	Set         *CheckpointSet   `json:"set"`
-	Floor       *events.Floor    `json:"floor"`
-	TrustDigest manifest.Digest  `json:"trustDigest"`
-	Window      manifest.Window  `json:"windowSecs"`
+	Format      int             `json:"format"`
+	Lineage     string          `json:"lineage"`
+	Stream      string          `json:"stream"`
+	Writers     []string        `json:"writers"` // accepted; remembered from the first use
+	Sequence    uint64          `json:"sequence"`
+	EventID     string          `json:"eventId"`
+	EventDigest manifest.Digest `json:"eventDigest"` // SHA-256 of the event's body
+	Tick        uint64          `json:"tick"`
+	Time        events.Time     `json:"time"` // of the tick
+	Set         *CheckpointSet  `json:"set"`
+	Floor       *events.Floor   `json:"floor"`
+	TrustDigest manifest.Digest `json:"trustDigest"`
+	Window      manifest.Window `json:"windowSecs"`
 }
 
 // CheckpointSet names the set and the files that hold it.

@@ -59,6 +59,9 @@ func Open(path string) (*Directory, error) {
 	return &Directory{path, lock}, nil
 }
 
+// View looks at a directory without locking it: only to load from.
+func View(path string) *Directory { return &Directory{path: path} }
+
 // Close releases the lock.
 func (d *Directory) Close() error { return d.lock.Unlock() }
 
@@ -263,21 +266,26 @@ func (d *Directory) Quarantine(now time.Time) (string, error) {
 	return to, nil
 }
 
-// CurrentFloor is the fleet that `current` names, the zero value when there is
-// none: whatever else is lost, nothing older than it is accepted again. It is
-// taken as it stands on disk, because its signature may be under a key that
-// trust has lost since.
-func (d *Directory) CurrentFloor(rules fold.Rules) (fold.Floor, error) {
-	body, err := os.ReadFile(filepath.Join(d.Current(), "fleet.resolved.json"))
+// CurrentFloor is the fleet that `current` names, as far as trust still covers
+// it at now; the zero value when there is none. Whatever else is lost, nothing
+// older than it is accepted again.
+func (d *Directory) CurrentFloor(rules fold.Rules, now time.Time) (fold.Floor, error) {
+	root, err := os.OpenRoot(d.Current())
 	if errors.Is(err, fs.ErrNotExist) {
 		return fold.Floor{}, nil
 	}
 	if err != nil {
 		return fold.Floor{}, fmt.Errorf("read the current set: %w", err)
 	}
-	signature, err := os.ReadFile(filepath.Join(d.Current(), "fleet.resolved.json.sig"))
+	defer root.Close()
+	received, err := readPair(root.FS(), "fleet.resolved.json")
 	if err != nil {
 		return fold.Floor{}, fmt.Errorf("read the current set: %w", err)
 	}
-	return fold.FloorOf(manifest.Received{Body: body, Signature: signature}, rules), nil
+	policy := manifest.Policy{Trust: rules.Trust, Now: now, Window: manifest.Unlimited}
+	fleet, err := manifest.VerifyFleet(received, policy)
+	if err != nil {
+		return fold.Floor{}, nil
+	}
+	return fold.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}, nil
 }

@@ -1,32 +1,31 @@
 // Package durable is the only place that creates, syncs, renames or locks
-// files. Each function is one intent; when it returns nil, what it did survives
-// a power cut, and when the machine stops inside it, the file is as before or
-// as after.
+// files. Each function is one intent. When it returns nil, what it did survives
+// a power cut; when the machine stops inside it, the names it was given are as
+// before or as after, and at most a hidden temporary file is left beside them.
 package durable
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/gofrs/flock"
 )
 
 // CreateExclusive creates the file with the data, whole or not at all. It fails
-// with [fs.ErrExist] when something has that name.
+// with [fs.ErrExist] when something has that name. The parent must exist.
 func CreateExclusive(path string, data []byte, perm fs.FileMode) error {
 	temporary, err := writeTemporary(path, data, perm)
 	if err != nil {
-		return err
+		return wrap("create file", err)
 	}
-	defer os.Remove(temporary) //nolint:errcheck // it is a second name by now, or of no use
-	if err := os.Link(temporary, path); err != nil {
-		return fmt.Errorf("create file: %w", err)
+	err = errors.Join(os.Link(temporary, path), os.Remove(temporary))
+	if err != nil {
+		return wrap("create file", err)
 	}
-	return SyncDir(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
 // DifferentError says that a file which must hold certain bytes holds others.
@@ -36,39 +35,56 @@ type DifferentError struct{ Path string }
 func (e *DifferentError) Error() string { return e.Path + " exists with other content" }
 
 // Confirm creates the file with the data, or accepts that it holds them
-// already. Error: [*DifferentError].
+// already; either way they are durable afterwards. perm is that of a new file,
+// an existing one keeps its own. Error: [*DifferentError].
 func Confirm(path string, data []byte, perm fs.FileMode) error {
 	err := CreateExclusive(path, data, perm)
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	have, err := os.ReadFile(path)
+	same, err := confirmContent(path, data)
 	if err != nil {
-		return fmt.Errorf("confirm file: %w", err)
+		return wrap("confirm file", err)
 	}
-	if !bytes.Equal(have, data) {
+	if !same {
 		return &DifferentError{path}
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
 }
 
-// Replace gives the file new content, creating it where it is missing.
+// confirmContent compares, and syncs what is the same: whoever wrote it may have
+// been stopped before its own sync.
+func confirmContent(path string, data []byte) (same bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	have, err := io.ReadAll(io.LimitReader(f, int64(len(data))+1))
+	same = err == nil && bytes.Equal(have, data)
+	if same {
+		err = f.Sync()
+	}
+	return same, errors.Join(err, f.Close())
+}
+
+// Replace gives the file new content, creating it where it is missing. A reader
+// sees the old content or the new, never a part. The parent must exist.
 func Replace(path string, data []byte, perm fs.FileMode) error {
 	temporary, err := writeTemporary(path, data, perm)
 	if err != nil {
-		return err
+		return wrap("replace file", err)
 	}
 	if err := os.Rename(temporary, path); err != nil {
-		return errors.Join(fmt.Errorf("replace file: %w", err), os.Remove(temporary))
+		return wrap("replace file", errors.Join(err, os.Remove(temporary)))
 	}
-	return SyncDir(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
 // writeTemporary writes and syncs a file beside path.
 func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return "", fmt.Errorf("write file: %w", err)
+		return "", err
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Chmod(perm))
@@ -76,88 +92,91 @@ func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, er
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(fmt.Errorf("write file: %w", err), os.Remove(f.Name()))
+		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
 }
 
-// ReplaceSymlink makes link point to target in one step.
+// ReplaceSymlink makes link point to target in one step, creating it where it is
+// missing. A reader sees the old target or the new. Callers that replace the
+// same link hold one lock.
 func ReplaceSymlink(target, link string) error {
-	temporary := link + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace symlink: %w", err)
-	}
-	if err := os.Symlink(target, temporary); err != nil {
-		return fmt.Errorf("replace symlink: %w", err)
-	}
-	if err := os.Rename(temporary, link); err != nil {
-		return fmt.Errorf("replace symlink: %w", err)
-	}
-	return SyncDir(filepath.Dir(link))
-}
-
-// MakeDir makes the directory and its parents where they are missing.
-func MakeDir(path string, perm fs.FileMode) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(path)
-	if parent != path {
-		if err := MakeDir(parent, perm); err != nil {
-			return err
+	temporary := filepath.Join(filepath.Dir(link), "."+filepath.Base(link)+".new")
+	err := os.Symlink(target, temporary)
+	if errors.Is(err, fs.ErrExist) { // left by a crash
+		err = os.Remove(temporary)
+		if err == nil {
+			err = os.Symlink(target, temporary)
 		}
 	}
-	if err := os.Mkdir(path, perm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("make directory: %w", err)
+	if err != nil {
+		return wrap("replace symlink", err)
 	}
-	return SyncDir(parent)
+	if err := os.Rename(temporary, link); err != nil {
+		return wrap("replace symlink", errors.Join(err, os.Remove(temporary)))
+	}
+	return syncDir(filepath.Dir(link))
+}
+
+// MakeDir makes the directory and its parents where they are missing; perm is
+// theirs. A directory that exists is left as it is.
+func MakeDir(path string, perm fs.FileMode) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "mkdir", Path: path, Err: errors.New("exists and is not a directory")}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return wrap("make directory", err)
+	}
+	parent := filepath.Dir(path)
+	if err := MakeDir(parent, perm); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, perm); err != nil {
+		if info, statErr := os.Stat(path); statErr != nil || !info.IsDir() { // it may have been made meanwhile
+			return wrap("make directory", err)
+		}
+	}
+	return syncDir(parent)
 }
 
 // Rename gives a file or directory another name, which must be free or, for a
-// file, may be replaced.
+// file, may be replaced. Both names must be on one file system.
 func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("rename: %w", err)
+		return wrap("rename", err)
 	}
-	return errors.Join(SyncDir(filepath.Dir(to)), SyncDir(filepath.Dir(from)))
+	err := syncDir(filepath.Dir(to))
+	if filepath.Dir(from) != filepath.Dir(to) {
+		err = errors.Join(err, syncDir(filepath.Dir(from)))
+	}
+	return err
 }
 
 // RemoveAll removes a file, symlink or tree; that it is not there is no error.
 func RemoveAll(path string) error {
 	if err := os.RemoveAll(path); err != nil {
-		return fmt.Errorf("remove: %w", err)
+		return wrap("remove", err)
 	}
-	return SyncDir(filepath.Dir(path))
+	if err := syncDir(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil // the parent is not there either
 }
 
-// SyncDir makes the names in a directory survive a power cut.
-func SyncDir(path string) error {
+// syncDir makes the names in a directory survive a power cut.
+func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
+		return wrap("sync directory", err)
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return wrap("sync directory", errors.Join(d.Sync(), d.Close()))
 }
 
-// ErrLocked says that another process holds the lock.
-var ErrLocked = errors.New("locked by another process")
-
-// Lock is a held lock file. The system releases it when the process ends,
-// however it ends.
-type Lock struct{ file *flock.Flock }
-
-// LockFile takes the lock or fails at once with [ErrLocked].
-func LockFile(path string) (*Lock, error) {
-	l := flock.New(path, flock.SetPermissions(0o600))
-	held, err := l.TryLock()
+// wrap says what was being done when err is one.
+func wrap(doing string, err error) error {
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		err = fmt.Errorf("%s: %w", doing, err)
 	}
-	if !held {
-		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
-	}
-	return &Lock{l}, nil
+	return err
 }
-
-// Unlock releases the lock. The file stays.
-func (l *Lock) Unlock() error { return l.file.Unlock() }

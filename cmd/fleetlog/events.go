@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"fleetlog/eventlog"
+	"fleetlog/events"
+
+	"github.com/spf13/cobra"
+)
+
+type eventsFlags struct {
+	logFlags
+	follow  bool
+	channel string
+	output  string
+}
+
+func eventsCommand() *cobra.Command {
+	var f eventsFlags
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "print the log's events, whole valid ticks only",
+		Long: `events prints the log from its beginning to its present end, or goes on with
+--follow. Noise is reported on standard error. -o jsonl prints the bodies as they
+are stored, one a line.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return could(printEvents(cmd, &f)) },
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
+	cmd.Flags().StringVar(&f.channel, "channel", "", "only events about this channel")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or jsonl")
+	return cmd
+}
+
+func printEvents(cmd *cobra.Command, f *eventsFlags) error {
+	if f.output != "table" && f.output != "jsonl" {
+		return fmt.Errorf("--output %q: want table or jsonl", f.output)
+	}
+	nc, place, err := f.connect(cmd.ErrOrStderr(), nil)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	log, err := eventlog.Open(cmd.Context(), nc, place)
+	if err != nil {
+		return err
+	}
+	for d, err := range log.Follow(cmd.Context(), log.Opening()) {
+		if err != nil {
+			if cmd.Context().Err() != nil {
+				return nil
+			}
+			return err
+		}
+		for _, n := range d.Noise {
+			fmt.Fprintf(cmd.ErrOrStderr(), "noise at seq:%d: %v\n", n.Seq, n.Why)
+		}
+		if d.Tick != nil {
+			if err := f.print(cmd.OutOrStdout(), d.Tick); err != nil {
+				return err
+			}
+		}
+		if d.CaughtUp && !f.follow {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (f *eventsFlags) print(w io.Writer, t *events.Tick) error {
+	var errs []error
+	all := make([]events.Event, 0, len(t.Findings)+1)
+	for _, finding := range t.Findings {
+		all = append(all, finding)
+	}
+	for i, e := range append(all, t.Completed) {
+		channel, about := e.ChannelName()
+		if f.channel != "" && (!about || channel != f.channel) {
+			continue
+		}
+		seq := t.Head.Seq - uint64(len(t.Findings)-i)
+		errs = append(errs, f.printEvent(w, seq, e))
+	}
+	return errors.Join(errs...)
+}
+
+func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error {
+	if f.output == "jsonl" {
+		body, err := events.Encode(e)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s\n", body)
+		return err
+	}
+	head := e.Head()
+	_, err := fmt.Fprintf(w, "%-8d %s %-7s %-32s %s\n", seq, head.Time, head.Severity, events.Leaf(e), head.Message)
+	return err
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"fleetlog/eventlog"
+	"fleetlog/events"
+	"fleetlog/internal/process"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+)
+
+func provisionCommand() *cobra.Command {
+	var f logFlags
+	var keyFile string
+	var others []string
+	limits := eventlog.DefaultLimits()
+	cmd := &cobra.Command{
+		Use:   "provision",
+		Short: "make a fleet's log, or check the one that is there",
+		Long: `provision creates the log's two streams and writes LogOpened, which names who may
+write the log. It changes nothing that exists: settings that would let history be
+lost are refused, with the difference. The writer key is made where it is absent.
+
+Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			err := provision(cmd, &f, keyFile, others, limits)
+			var drift *eventlog.DriftError
+			if errors.As(err, &drift) || errors.Is(err, events.ErrNotOpened) {
+				return process.Exit(process.ExitNo, err)
+			}
+			return could(err)
+		},
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&keyFile, "writer-key-file", "", "ed25519 key that signs LogOpened: PKCS#8 PEM or OpenSSH, mode 0600")
+	cmd.Flags().StringSliceVar(&others, "writers", nil, "public keys of further writers, base64, separated by commas")
+	cmd.Flags().Int64Var(&limits.Events, "events-max-bytes", limits.Events, "limit of the events stream in bytes")
+	cmd.Flags().Int64Var(&limits.Artifacts, "artifacts-max-bytes", limits.Artifacts, "limit of the artifacts stream in bytes")
+	cmd.Flags().IntVar(&limits.Replicas, "replicas", limits.Replicas, "copies of each stream in a cluster")
+	return cmd
+}
+
+func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string, limits eventlog.Limits) error {
+	if limits.Events <= 0 || limits.Artifacts <= 0 || limits.Replicas < 1 {
+		return errors.New("limits and replicas must be positive")
+	}
+	key, err := process.WriterKey(keyFile, true, rand.Reader)
+	if err != nil {
+		return err
+	}
+	writer, err := events.NewWriter(key)
+	if err != nil {
+		return err
+	}
+	further, err := publicKeys("--writers", others)
+	if err != nil {
+		return err
+	}
+	public := writer.Public()
+	nc, place, err := f.connect(cmd.ErrOrStderr(), &public)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if len(place.Writers) == 0 {
+		place.Writers = append(further, public)
+	}
+	log, err := eventlog.Provision(cmd.Context(), nc, place, eventlog.Provisioning{
+		Limits: limits, Now: time.Now(), Random: uuid.NewRandom,
+		Opening: events.Opening{Writer: writer, Writers: append([]events.PublicKey{public}, further...)},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "log %s of fleet %s\n", log.Lineage(), log.Fleet())
+	for _, w := range log.Writers() {
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "writer %s\n", w)
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fleetlog/internal/process"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func runCommand() *cobra.Command {
+	var c config
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "poll until told to stop",
+		Long: `run polls at once and then at every interval. A tick that cannot be recorded is
+counted and reported with the next one that can. While another poller writes the
+same log, this one stands by.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func run(cmd *cobra.Command, c *config) error {
+	log, err := c.logging.New(cmd.ErrOrStderr())
+	if err != nil {
+		return process.ConfigError(err)
+	}
+	if err := c.validate(true); err != nil {
+		return process.ConfigError(err)
+	}
+	if err := c.checkTrust(); err != nil {
+		return process.ConfigError(err)
+	}
+	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
+	poller, nc, err := c.poller(log, health.SetReady)
+	if err != nil {
+		return process.ConfigError(err)
+	}
+	defer nc.Close()
+	group, ctx := errgroup.WithContext(cmd.Context())
+	if c.httpListen != "" {
+		listener, err := process.Listen(ctx, c.httpListen, false)
+		if err != nil {
+			return process.ConfigError(err)
+		}
+		group.Go(func() error { return process.Serve(ctx, listener, health) })
+	}
+	// Ready means configured and running; that the control plane answers is not
+	// part of it, or its outage would become a restart loop.
+	notifier := process.NewNotifier(log)
+	notifier.Ready()
+	defer notifier.Stopping()
+	group.Go(func() error { return poller.Run(ctx) })
+	return group.Wait()
+}

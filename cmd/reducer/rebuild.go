@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"fleetlog/internal/process"
+
+	"github.com/spf13/cobra"
+)
+
+func rebuildCommand() *cobra.Command {
+	var c config
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "start over from the log",
+		Long: `rebuild sets the checkpoint aside, folds the whole log anew, prints the digest of
+the resulting set, or "none", and ends. The set in STATE-DIR/current stays until it is
+replaced, and nothing older than it is accepted. No other reducer may be running on
+the directory.
+
+Exit status: 0 rebuilt, 2 not rebuilt.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := rebuild(cmd, &c); err != nil {
+				return process.Exit(process.ExitUnknown, err)
+			}
+			return nil
+		},
+	}
+	c.flags(cmd.Flags())
+	return cmd
+}
+
+func rebuild(cmd *cobra.Command, c *config) (err error) {
+	log, err := c.logging.New(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if err := c.validate(); err != nil {
+		return err
+	}
+	reducer, closeAll, err := c.reducer(log, func(error) {})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll()) }()
+	if err := reducer.Rebuild(cmd.Context()); err != nil {
+		return err
+	}
+	digest := "none"
+	if state, _ := reducer.Current(); state.Set != nil {
+		digest = state.Set.Digest().String()
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), digest)
+	return err
+}

@@ -1,0 +1,72 @@
+package manifest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestKeysInForce(t *testing.T) {
+	key := func(slot string) Key {
+		return Key{slot, algorithmEd25519, map[string]signer{"current": alice, "previous": bob, "successor": newSigner(3)}[slot].public()}
+	}
+	all := []string{alice.slot("current"), bob.slot("previous"), newSigner(3).slot("successor")}
+	retire := `"retireAt":"2026-01-01T00:00:00Z"`
+	for _, c := range []struct {
+		name    string
+		members []string
+		now     time.Time
+		want    []Key
+	}{
+		{"before the successor's turn", append(all, retire), signedAt.Add(-1), []Key{key("current"), key("previous"), key("successor")}},
+		{"at the successor's turn", append(all, retire), signedAt, []Key{key("current"), key("previous")}},
+		{"no turn announced", all, signedAt, []Key{key("current"), key("previous")}},
+		{"previous alone", all[1:2], signedAt, []Key{key("previous")}},
+		{"none", nil, signedAt, nil},
+		{"null", []string{`"current":null`}, signedAt, nil},
+	} {
+		if diff := cmp.Diff(c.want, trusting(t, c.members...).Keys(c.now)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestRejectBefore(t *testing.T) {
+	if before, ok := trusting(t).RejectBefore(); ok {
+		t.Errorf("got %s, want none", before)
+	}
+	before, ok := trusting(t, `"rejectBefore":"1970-01-01T00:00:00Z"`).RejectBefore()
+	if want := parsed(t, "1970-01-01T00:00:00Z"); !ok || before != want {
+		t.Errorf("got %s, %v; want %s", before, ok, want)
+	}
+}
+
+func TestTrustFile(t *testing.T) {
+	const slot = `"ciReleaseKey":{}`
+	for _, c := range []struct {
+		name, file string
+		want       Kind
+	}{
+		{"smallest", `{"schemaVersion":1,` + slot + `}`, ""},
+		{"both spellings of the PEM members", `{"schemaVersion":1,` + slot + `,"rootCaPem":"x","rootCAPem":"x","issuanceCaPems":["x"],"issuanceCAPems":["x"]}`, ""},
+		{"other version", `{"schemaVersion":2,` + slot + `}`, KindTrustInvalid},
+		{"version 1.0", `{"schemaVersion":1.0,` + slot + `}`, KindTrustInvalid},
+		{"no slot", `{"schemaVersion":1}`, KindTrustInvalid},
+		{"two slots", `{"schemaVersion":1,` + slot + `,` + slot + `}`, KindTrustInvalid},
+		{"positional slot", `{"schemaVersion":1,"ciReleaseKey":[]}`, KindTrustInvalid},
+		{"list", `[]`, KindTrustInvalid},
+		{"empty", ``, KindTrustInvalid},
+		{"as large as may be", `{"schemaVersion":1,` + slot + strings.Repeat(" ", MaxTrust-len(slot)-20) + `}`, ""},
+		{"larger", `{"schemaVersion":1,` + slot + strings.Repeat(" ", MaxTrust-len(slot)-19) + `}`, KindTrustInvalid},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			trust, err := ParseTrust([]byte(c.file))
+			wantKind(t, err, c.want)
+			if err == nil && trust.Digest() != Sum([]byte(c.file)) {
+				t.Errorf("digest %s is not the file's", trust.Digest())
+			}
+		})
+	}
+}
