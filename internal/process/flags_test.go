@@ -79,7 +79,7 @@ func TestEnvironmentFlagsRefuseABadValue(t *testing.T) {
 	EnvironmentFlags(root, "MY_TOOL")
 	var stderr bytes.Buffer
 	root.SetErr(&stderr)
-	root.SetArgs(nil)
+	root.SetArgs([]string{})
 	if code := execute(t.Context(), root); code != ExitUnknown {
 		t.Errorf("code %d, want %d", code, ExitUnknown)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"fleetlog/internal/durable"
 
@@ -18,19 +19,35 @@ import (
 // maxKeyFile bounds what is read as a key.
 const maxKeyFile = 64 << 10
 
-// ReadPrivateFile reads a small secret file that only its owner may read.
+// ReadPrivateFile reads a small secret file that only its owner may read. The
+// credentials that systemd hands to a unit pass with the mode that it gives
+// them: their directory is closed to others.
 func ReadPrivateFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %#o): run chmod 600 %s", path, info.Mode().Perm(), path)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	if info.Size() > maxKeyFile {
+	if info.Mode().Perm()&0o077 != 0 && !isCredential(path) {
+		return nil, fmt.Errorf("%s is open to others (mode %#o): run chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxKeyFile {
 		return nil, fmt.Errorf("%s is larger than %d bytes: it is no key", path, maxKeyFile)
 	}
-	return os.ReadFile(path)
+	return data, nil
+}
+
+func isCredential(path string) bool {
+	dir := os.Getenv("CREDENTIALS_DIRECTORY")
+	return dir != "" && filepath.Dir(filepath.Clean(path)) == filepath.Clean(dir)
 }
 
 // ReadWriterKey reads an ed25519 key: PKCS#8 PEM or OpenSSH, mode 0600.

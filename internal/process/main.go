@@ -66,7 +66,9 @@ func execute(ctx context.Context, cmd *cobra.Command) int {
 type running struct{ began bool }
 
 func (r *running) watch(cmd *cobra.Command) {
-	if run := cmd.RunE; run != nil {
+	if !cmd.Runnable() && cmd.HasSubCommands() {
+		cmd.Args, cmd.RunE, cmd.DisableFlagsInUseLine = cobra.ArbitraryArgs, refuseGroup, true
+	} else if run := cmd.RunE; run != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			r.began = true
 			return run(cmd, args)
@@ -75,6 +77,19 @@ func (r *running) watch(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		r.watch(sub)
 	}
+}
+
+// refuseGroup is what a command does that only has commands below it: cobra
+// would print its help and call that a success.
+func refuseGroup(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("name a command")
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
+	}
+	return fmt.Errorf("unknown command %q", args[0])
 }
 
 // printError prints one line; an error without text prints none.

@@ -1,11 +1,13 @@
 package process
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -76,7 +78,21 @@ func (f TLSFiles) certificate() (tls.Certificate, error) {
 	if c.PrivateKey, err = parsePrivateKey(key); err != nil {
 		return c, fmt.Errorf("read --client-key %s: %w", f.Key, err)
 	}
+	if !belongs(c) {
+		return c, fmt.Errorf("--client-key %s is not the key of --client-cert %s", f.Key, f.Cert)
+	}
 	return c, nil
+}
+
+// belongs tells whether the certificate is for the key. While the two files are
+// replaced one after the other it is not.
+func belongs(c tls.Certificate) bool {
+	signer, ok := c.PrivateKey.(crypto.Signer)
+	if !ok {
+		return false
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(c.Leaf.PublicKey)
 }
 
 // Transport is an HTTP transport whose TLS files are looked at before every
@@ -87,14 +103,13 @@ type Transport struct {
 	broken func(error)
 
 	mu      sync.Mutex
-	stamp   []time.Time
+	seen    []fs.FileInfo // what the files were when they were last read
 	current *http.Transport
 }
 
 // Transport loads the files. broken is told when changed files cannot be used.
 func (f TLSFiles) Transport(broken func(error)) (*Transport, error) {
-	t := &Transport{files: f, broken: broken}
-	t.stamp = f.stamp()
+	t := &Transport{files: f, broken: broken, seen: f.stat()}
 	config, err := f.load()
 	if err != nil {
 		return nil, err
@@ -114,29 +129,41 @@ func newTransport(config *tls.Config) *http.Transport {
 	}
 }
 
-func (f TLSFiles) stamp() []time.Time {
-	var stamps []time.Time
+// stat looks at the files; nil stands for one that cannot be seen.
+func (f TLSFiles) stat() []fs.FileInfo {
+	var infos []fs.FileInfo
 	for _, path := range []string{f.CA, f.Cert, f.Key} {
-		var at time.Time
-		if info, err := os.Stat(path); err == nil {
-			at = info.ModTime()
+		info, err := os.Stat(path)
+		if err != nil {
+			info = nil
 		}
-		stamps = append(stamps, at)
+		infos = append(infos, info)
 	}
-	return stamps
+	return infos
+}
+
+// unchanged compares more than times: where files are replaced by changing a
+// symlink, as on NixOS, all may have the same one.
+func unchanged(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
 // RoundTrip makes one request with the files in force.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) { return t.inForce().RoundTrip(r) }
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.inForce().RoundTrip(r)
+}
 
 func (t *Transport) inForce() *http.Transport {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	stamp := t.files.stamp()
-	if slices.EqualFunc(stamp, t.stamp, time.Time.Equal) {
+	seen := t.files.stat()
+	if slices.EqualFunc(seen, t.seen, unchanged) {
 		return t.current
 	}
-	t.stamp = stamp
+	t.seen = seen
 	config, err := t.files.load()
 	if err != nil {
 		t.broken(err)

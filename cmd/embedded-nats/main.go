@@ -1,0 +1,153 @@
+// Command embedded-nats is a NATS server set up as a fleet's log needs it. See
+// README.md beside this file.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"fleetlog/events"
+	"fleetlog/internal/broker"
+	"fleetlog/internal/durable"
+	"fleetlog/internal/process"
+
+	"github.com/go-json-experiment/json"
+	"github.com/spf13/cobra"
+)
+
+func main() { os.Exit(process.Main(command())) }
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "embedded-nats",
+		Short: "a NATS server for fleetlog",
+		Long: `embedded-nats is a NATS server with JetStream, ready for a fleet's log: it syncs
+every write, has explicit limits, locks its store, and listens on loopback. Any other
+NATS server from 2.14 on serves as well.
+
+Exit status: 0 after SIGTERM; 1 when it fails; 78 when its configuration is refused.`,
+		Args: cobra.NoArgs,
+	}
+	root.AddCommand(runCommand(), initCommand())
+	root.Version = process.Version()
+	process.EnvironmentFlags(root, "NIXFLEET_EMBEDDED_NATS")
+	return root
+}
+
+func runCommand() *cobra.Command {
+	var c broker.Config
+	var logging process.LogFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "serve until told to stop",
+		Long: `run serves until SIGTERM or SIGINT; clients are then given two seconds to leave.
+With --config the file, in NATS's own format, is used, and flags given win over it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, c, logging) },
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&c.Listen, "listen", "", "address for clients, host:port; "+broker.DefaultListen+" without it and a config file")
+	fs.StringVar(&c.StoreDir, "store-dir", "", "directory of the streams")
+	fs.StringVar(&c.ConfigFile, "config", "", "config file in NATS's own format")
+	fs.Int64Var(&c.MaxStore, "max-store", 0, "bytes on disk for all streams; 16 GiB without it and a config file")
+	fs.IntVar(&c.MaxBatch, "max-batch", 0, "messages in one atomic batch; 20000 without it and a config file")
+	fs.BoolVar(&c.NoSync, "no-sync", false, "do not sync every write: a power cut may lose acknowledged ticks")
+	fs.BoolVar(&c.AllowInsecureListen, "allow-insecure-listen", false, "listen beyond loopback although TLS and authentication are not both configured")
+	logging.Register(fs)
+	return cmd
+}
+
+func run(cmd *cobra.Command, c broker.Config, logging process.LogFlags) error {
+	log, err := logging.New(cmd.ErrOrStderr())
+	if err != nil {
+		return process.ConfigError(err)
+	}
+	c.Log = log
+	b, err := broker.New(c)
+	if err != nil {
+		return process.ConfigError(err)
+	}
+	if err := b.Start(cmd.Context()); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+	log.WithField("url", b.ClientURL()).WithField("store", b.StoreDir()).Info("ready")
+	notifier := process.NewNotifier(log)
+	notifier.Ready()
+	defer notifier.Stopping()
+	return b.Run(cmd.Context())
+}
+
+// made is what init has made.
+type made struct {
+	Directory string           `json:"directory"`
+	Config    string           `json:"config"`
+	WriterKey string           `json:"writerKeyFile"`
+	Writer    events.PublicKey `json:"writer"`
+}
+
+func initCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "init DIR",
+		Short: "make a directory with a config file and a writer key",
+		Long: `init makes DIR with embedded-nats.conf, which listens on loopback and stores below
+DIR, and writer.key, the key that signs ticks. It replaces nothing.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := initialize(args[0])
+			if err != nil {
+				return process.Exit(process.ExitUnknown, err)
+			}
+			return m.print(cmd, output)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+func initialize(dir string) (made, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return made{}, err
+	}
+	m := made{
+		Directory: dir, Config: filepath.Join(dir, "embedded-nats.conf"), WriterKey: filepath.Join(dir, "writer.key"),
+	}
+	if err := durable.MakeDir(dir, 0o700); err != nil {
+		return m, err
+	}
+	if err := durable.CreateExclusive(m.Config, []byte(broker.ConfigText(filepath.Join(dir, "store"))), 0o600); err != nil {
+		return m, fmt.Errorf("%w: give a new directory", err)
+	}
+	key, err := process.CreateWriterKey(m.WriterKey, rand.Reader)
+	if err != nil {
+		return m, err
+	}
+	writer, err := events.NewWriter(key)
+	if err != nil {
+		return m, err
+	}
+	m.Writer = writer.Public()
+	return m, nil
+}
+
+func (m made) print(cmd *cobra.Command, output string) error {
+	out := cmd.OutOrStdout()
+	if output == "json" {
+		if err := json.MarshalWrite(out, m); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out)
+		return err
+	}
+	_, err := fmt.Fprintf(out, "config     %s\nwriter key %s\nwriter     %s\n\nnext: embedded-nats run --config %s\n",
+		m.Config, m.WriterKey, m.Writer, m.Config)
+	return err
+}

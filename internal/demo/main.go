@@ -1,0 +1,60 @@
+// Command demo runs the whole path on a real release, narrated: a NATS server, a
+// simulated control plane over mutual TLS, a poller and a reducer, each a process
+// of its own on loopback. It ends by itself and leaves nothing behind; with
+// --keep it stays up until it is interrupted.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if len(os.Args) == 4 && os.Args[1] == "control-plane" {
+		err = controlPlane(ctx, os.Args[2], os.Args[3])
+	} else {
+		keep := flag.Bool("keep", false, "stay up after the last step, and print how to look around")
+		flag.Parse()
+		err = demo(ctx, *keep)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// limit bounds the whole demo once everything is compiled.
+const limit = 2 * time.Minute
+
+func demo(ctx context.Context, keep bool) (err error) {
+	s, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinErrors(err, s.close()) }()
+	acting, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for _, act := range []func(context.Context) error{
+		s.start, s.firstSet, s.nextRelease, s.controlPlaneStops, s.tamperedRollout, s.reducerKilled,
+	} {
+		if err := act(acting); err != nil {
+			return err
+		}
+	}
+	if keep {
+		s.lookAround()
+		<-ctx.Done()
+		return nil
+	}
+	s.say("Done. Everything is stopped and its files are removed.")
+	return nil
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"fleetlog/internal/fleetsim"
+)
+
+// stage holds the processes and files of one demo.
+type stage struct {
+	dir   string
+	out   sync.Mutex
+	procs []*exec.Cmd
+	lines sync.WaitGroup
+	nats  string // address of the server
+	plane int    // port of the control plane
+	tls   fleetsim.ClientFiles
+	step  int
+	keep  bool
+}
+
+func newStage(ctx context.Context) (*stage, error) {
+	dir, err := os.MkdirTemp("", "fleetlog-demo-")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dir: dir}
+	ports, err := freePorts(ctx, 2)
+	if err != nil {
+		return s, err
+	}
+	s.nats, s.plane = fmt.Sprintf("127.0.0.1:%d", ports[0]), ports[1]
+	s.say("Compiling the four commands.")
+	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "./cmd/...")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return s, errors.Join(fmt.Errorf("compile: %w; run the demo from the project's folder", err), s.close())
+	}
+	return s, nil
+}
+
+// freePorts picks ports that nothing listens on.
+func freePorts(ctx context.Context, n int) (ports []int, err error) {
+	var lc net.ListenConfig
+	for range n {
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
+
+// say narrates.
+func (s *stage) say(format string, args ...any) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	s.step++
+	fmt.Printf("\n%d. %s\n", s.step, fmt.Sprintf(format, args...))
+}
+
+func (s *stage) show(prefix, line string) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	fmt.Printf("   %s %s\n", prefix, line)
+}
+
+// run starts a process whose output lines are shown behind the prefix.
+func (s *stage) run(prefix, program string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the demo's own programs, stopped by close
+	cmd.Dir = s.dir
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.procs = append(s.procs, cmd)
+	for _, pipe := range []io.Reader{stdout, stderr} {
+		s.lines.Go(func() {
+			scanner := bufio.NewScanner(pipe)
+			for scanner.Scan() {
+				s.show(prefix, scanner.Text())
+			}
+		})
+	}
+	return cmd, nil
+}
+
+// stop ends a process by the signal and waits for it.
+func (s *stage) stop(cmd *exec.Cmd, signal os.Signal) error {
+	if cmd == nil || cmd.ProcessState != nil {
+		return nil
+	}
+	if err := cmd.Process.Signal(signal); err != nil {
+		return err
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && (signal == syscall.SIGKILL || exit.Sys().(syscall.WaitStatus).Signaled()) {
+		return nil
+	}
+	return err
+}
+
+// close stops everything, last started first, and removes the files.
+func (s *stage) close() error {
+	var errs []error
+	for i := len(s.procs) - 1; i >= 0; i-- {
+		errs = append(errs, s.stop(s.procs[i], syscall.SIGTERM))
+	}
+	s.lines.Wait()
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+}
+
+func joinErrors(errs ...error) error { return errors.Join(errs...) }
+
+// ask runs fleetlog and returns its answer.
+func (s *stage) ask(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, s.path("fleetlog"), args...).Output() //nolint:gosec // the demo's own program
+	return strings.TrimSpace(string(out)), err
+}
+
+// lookEvery is how often the demo looks whether a step has had its effect.
+const lookEvery = 200 * time.Millisecond
+
+// until waits for a condition, or for the demo's time to be over.
+func until(ctx context.Context, what string, holds func() bool) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
