@@ -185,7 +185,8 @@ func (w *Writer) commit(ctx context.Context, messages []events.Message, tick *ev
 	for {
 		published := w.log.publishFenced(ctx, messages, w.end)
 		if published == nil {
-			return false, w.committed(tick)
+			w.committed(tick)
+			return false, nil
 		}
 		if w.attempts == nil {
 			w.attempts = make(map[manifest.Digest]bool)
@@ -237,7 +238,8 @@ func (w *Writer) fate(ctx context.Context, tick *events.Tick) (mine bool, err er
 	}
 	switch head.Digest {
 	case tick.Head.Digest:
-		return true, w.committed(tick)
+		w.committed(tick)
+		return true, nil
 	case before:
 		return false, nil
 	}
@@ -252,7 +254,7 @@ func (w *Writer) fate(ctx context.Context, tick *events.Tick) (mine bool, err er
 }
 
 // committed makes the stored tick the new base without reading it again.
-func (w *Writer) committed(tick *events.Tick) error {
+func (w *Writer) committed(tick *events.Tick) {
 	w.base.Head, w.end = tick.Head, tick.Head.Seq
 	if len(tick.Findings) > 0 {
 		w.base.Last = tick.Findings
@@ -261,5 +263,4 @@ func (w *Writer) committed(tick *events.Tick) error {
 		}
 	}
 	w.attempts = nil
-	return nil
 }

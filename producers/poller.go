@@ -70,10 +70,10 @@ func (p *Poller) Run(ctx context.Context) error {
 	for n := int64(0); ; {
 		if now := p.Clock(); !now.Before(notBefore) {
 			recorded, err := p.step(ctx)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
+			switch {
+			case ctx.Err() != nil:
+				return nil //nolint:nilerr // told to stop: whatever the tick met is dropped with it
+			case err != nil:
 				return err
 			}
 			if recorded != nil && recorded.Result.RetryAfter > 0 {

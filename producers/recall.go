@@ -21,7 +21,7 @@ func (p *Poller) recall(ctx context.Context) error {
 	if t := head.Completed; t != nil && t.Set != nil {
 		trust, err := p.Poll.readTrust()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the tick states it; recalled again at the next one
 		}
 		if err := p.recallSet(ctx, trust, t.Set); err != nil {
 			return err
@@ -48,7 +48,7 @@ func (p *Poller) recallSet(ctx context.Context, trust *manifest.Trust, ref *even
 	policy := manifest.Policy{Trust: trust, Now: statement.Head.Time.Time(), Window: manifest.Unlimited}
 	set, _, err := manifest.Assemble(stored.Fleet, stored.Rollouts, p.Poll.Scheme, policy)
 	if err != nil {
-		return nil // today's trust does not cover the fleet: there is no set
+		return nil //nolint:nilerr // today's trust does not cover the fleet: there is no set
 	}
 	without := slices.Clone(ref.Without)
 	for name := range stored.Rollouts {

@@ -15,7 +15,6 @@ import (
 	"fleetlog/internal/durable"
 	"fleetlog/internal/process"
 
-	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 )
 
@@ -108,7 +107,7 @@ DIR, and writer.key, the key that signs ticks. It replaces nothing.`,
 			return m.print(cmd, output)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "text", "json")
 	return cmd
 }
 
@@ -141,11 +140,7 @@ func initialize(dir string) (made, error) {
 func (m made) print(cmd *cobra.Command, output string) error {
 	out := cmd.OutOrStdout()
 	if output == "json" {
-		if err := json.MarshalWrite(out, m); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(out)
-		return err
+		return process.PrintJSON(out, m)
 	}
 	_, err := fmt.Fprintf(out, "config     %s\nwriter key %s\nwriter     %s\n\nnext: embedded-nats run --config %s\n",
 		m.Config, m.WriterKey, m.Writer, m.Config)

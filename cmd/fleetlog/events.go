@@ -7,6 +7,7 @@ import (
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
+	"fleetlog/internal/process"
 
 	"github.com/spf13/cobra"
 )
@@ -32,14 +33,11 @@ are stored, one a line.`,
 	f.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	cmd.Flags().StringVar(&f.channel, "channel", "", "only events about this channel")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or jsonl")
+	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "jsonl")
 	return cmd
 }
 
 func printEvents(cmd *cobra.Command, f *eventsFlags) error {
-	if f.output != "table" && f.output != "jsonl" {
-		return fmt.Errorf("--output %q: want table or jsonl", f.output)
-	}
 	nc, place, err := f.connect(cmd.ErrOrStderr(), nil)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"fleetlog/eventlog"
@@ -16,7 +17,7 @@ import (
 
 func provisionCommand() *cobra.Command {
 	var f logFlags
-	var keyFile string
+	var keyFile, output string
 	var others []string
 	limits := eventlog.DefaultLimits()
 	cmd := &cobra.Command{
@@ -29,7 +30,7 @@ lost are refused, with the difference. The writer key is made where it is absent
 Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := provision(cmd, &f, keyFile, others, limits)
+			err := provision(cmd, &f, keyFile, others, limits, output)
 			var drift *eventlog.DriftError
 			if errors.As(err, &drift) || errors.Is(err, events.ErrNotOpened) {
 				return process.Exit(process.ExitNo, err)
@@ -43,10 +44,11 @@ Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
 	cmd.Flags().Int64Var(&limits.Events, "events-max-bytes", limits.Events, "limit of the events stream in bytes")
 	cmd.Flags().Int64Var(&limits.Artifacts, "artifacts-max-bytes", limits.Artifacts, "limit of the artifacts stream in bytes")
 	cmd.Flags().IntVar(&limits.Replicas, "replicas", limits.Replicas, "copies of each stream in a cluster")
+	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json")
 	return cmd
 }
 
-func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string, limits eventlog.Limits) error {
+func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string, limits eventlog.Limits, output string) error {
 	if limits.Events <= 0 || limits.Artifacts <= 0 || limits.Replicas < 1 {
 		return errors.New("limits and replicas must be positive")
 	}
@@ -69,7 +71,7 @@ func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string,
 	}
 	defer nc.Close()
 	if len(place.Writers) == 0 {
-		place.Writers = append(further, public)
+		place.Writers = append([]events.PublicKey{public}, further...)
 	}
 	log, err := eventlog.Provision(cmd.Context(), nc, place, eventlog.Provisioning{
 		Limits: limits, Now: time.Now(), Random: uuid.NewRandom,
@@ -78,9 +80,23 @@ func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string,
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "log %s of fleet %s\n", log.Lineage(), log.Fleet())
-	for _, w := range log.Writers() {
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "writer %s\n", w)
+	return provisioned{log.Fleet(), log.Lineage(), log.Writers()}.print(cmd.OutOrStdout(), output)
+}
+
+// provisioned is the log that is there.
+type provisioned struct {
+	Fleet   events.FleetName   `json:"fleet"`
+	Lineage string             `json:"lineage"`
+	Writers []events.PublicKey `json:"writers"` // whose ticks count
+}
+
+func (p provisioned) print(w io.Writer, output string) error {
+	if output == "json" {
+		return process.PrintJSON(w, p)
+	}
+	_, err := fmt.Fprintf(w, "log %s of fleet %s\n", p.Lineage, p.Fleet)
+	for _, key := range p.Writers {
+		fmt.Fprintf(w, "writer %s\n", key)
 	}
 	return err
 }

@@ -15,7 +15,6 @@ import (
 	"fleetlog/internal/process"
 	"fleetlog/manifest"
 
-	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 )
 
@@ -44,14 +43,11 @@ Exit status: 0 a set was shown, 1 there is none, 2 could not tell.`,
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "show a reducer's state instead of the log; needs --trust-file")
 	cmd.Flags().StringVar(&f.trust, "trust-file", "", "verify under this trust.json")
 	cmd.Flags().Uint64Var(&f.window, "freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table or json")
+	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "json")
 	return cmd
 }
 
 func show(cmd *cobra.Command, f *showFlags) error {
-	if f.output != "table" && f.output != "json" {
-		return could(fmt.Errorf("--output %q: want table or json", f.output))
-	}
 	var trust *manifest.Trust
 	if f.trust != "" {
 		var err error
@@ -71,8 +67,7 @@ func show(cmd *cobra.Command, f *showFlags) error {
 	}
 	shown.Judge(time.Now())
 	if f.output == "json" {
-		err = json.MarshalWrite(cmd.OutOrStdout(), shown, json.Deterministic(true))
-		fmt.Fprintln(cmd.OutOrStdout())
+		err = process.PrintJSON(cmd.OutOrStdout(), shown)
 	} else {
 		err = shown.Table(cmd.OutOrStdout())
 	}

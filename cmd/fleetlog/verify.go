@@ -12,7 +12,6 @@ import (
 	"fleetlog/internal/process"
 	"fleetlog/manifest"
 
-	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -29,14 +28,11 @@ func (f *verifyFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.trust, "trust-file", "", "trust.json with the keys that sign releases")
 	fs.StringVar(&f.now, "now", "", "instant to judge by, RFC 3339; the present without it")
 	fs.Uint64Var(&f.window, "freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
-	fs.StringVarP(&f.output, "output", "o", "table", "table or json")
+	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
 }
 
 func (f *verifyFlags) policy() (manifest.Policy, error) {
 	p := manifest.Policy{Now: time.Now(), Window: manifest.Window(f.window)}
-	if f.output != "table" && f.output != "json" {
-		return p, could(fmt.Errorf("--output %q: want table or json", f.output))
-	}
 	if f.trust == "" {
 		return p, could(errors.New("no trust file: give --trust-file"))
 	}
@@ -78,8 +74,7 @@ func (v verdict) print(w io.Writer, output string) error {
 	var err error
 	switch {
 	case output == "json":
-		err = json.MarshalWrite(w, v)
-		fmt.Fprintln(w)
+		err = process.PrintJSON(w, v)
 	case v.Verified:
 		_, err = fmt.Fprintln(w, "verified")
 	default:
@@ -201,8 +196,7 @@ func verifyRelease(cmd *cobra.Command, f *verifyFlags, dir string) error {
 		return could(err)
 	}
 	if f.output == "json" {
-		err = json.MarshalWrite(cmd.OutOrStdout(), v)
-		fmt.Fprintln(cmd.OutOrStdout())
+		err = process.PrintJSON(cmd.OutOrStdout(), v)
 	} else {
 		err = v.table(cmd.OutOrStdout())
 	}

@@ -65,7 +65,8 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	c.source.tls.Flags(fs)
 	fs.StringVar(&c.trustFile, "trust-file", "", "trust.json with the keys that sign releases; read anew for every tick")
 	fs.Uint64Var(&c.windowSecs, "manifest-freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
-	fs.StringVar(&c.scheme, "rollout-id-scheme", "auto", "auto, composite or content-hash; the same for poller and reducers")
+	process.ChoiceVar(fs, &c.scheme, "rollout-id-scheme", "", "how rollout ids are derived; the same for poller and reducers",
+		"auto", string(manifest.Composite), string(manifest.ContentHash))
 	fs.StringVar(&c.writer.keyFile, "writer-key-file", "", "ed25519 key that signs ticks: PKCS#8 PEM or OpenSSH, mode 0600")
 	fs.StringSliceVar(&c.writer.others, "writer-key", nil, "public key of another writer of the log, base64; may be repeated")
 	fs.BoolVar(&c.writer.provision, "provision", false, "make the writer key and the log where they are absent")
@@ -105,8 +106,6 @@ func (c *config) validate(broker bool) error {
 		return errors.New("a duration is negative")
 	case c.concurrency < 1:
 		return errors.New("--concurrency is less than 1")
-	case c.scheme != "auto" && c.scheme != string(manifest.Composite) && c.scheme != string(manifest.ContentHash):
-		return fmt.Errorf("--rollout-id-scheme %q: want auto, composite or content-hash", c.scheme)
 	case c.source.tokenFile != "" && c.source.url == "":
 		return errors.New("--release-token-file is for --release-url only")
 	}

@@ -41,7 +41,8 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.stateDir, "state-dir", "", "directory for the checkpoint and the current set; of one reducer alone")
 	fs.StringVar(&c.trustFile, "trust-file", "", "trust.json with the keys that sign releases")
 	fs.Uint64Var(&c.windowSecs, "manifest-freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
-	fs.StringVar(&c.scheme, "rollout-id-scheme", "auto", "auto, composite or content-hash; the same for poller and reducers")
+	process.ChoiceVar(fs, &c.scheme, "rollout-id-scheme", "", "how rollout ids are derived; the same for poller and reducers",
+		"auto", string(manifest.Composite), string(manifest.ContentHash))
 	fs.StringSliceVar(&c.writers, "writer-key", nil, "public key of a writer whose ticks count, base64; may be repeated")
 	fs.BoolVar(&c.firstUse, "trust-first-use", false, "accept the writers that the log names, and remember them from then on")
 	fs.StringVar(&c.acceptLineage, "accept-lineage", "", "lineage of another log to follow from now on; the floor stays")
@@ -61,8 +62,6 @@ func (c *config) validate() error {
 		return errors.New("no trust file: give --trust-file")
 	case len(c.writers) == 0 && !c.firstUse:
 		return errors.New("no writer is accepted: give --writer-key, or --trust-first-use to accept those that the log names")
-	case c.scheme != "auto" && c.scheme != string(manifest.Composite) && c.scheme != string(manifest.ContentHash):
-		return fmt.Errorf("--rollout-id-scheme %q: want auto, composite or content-hash", c.scheme)
 	}
 	return nil
 }

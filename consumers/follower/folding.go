@@ -41,7 +41,7 @@ func (f *folding) attempt(ctx context.Context, progress func()) error {
 	f.live = false
 	for delivery, err := range f.log.Follow(ctx, f.head) {
 		if err != nil {
-			return f.halt(ctx, err)
+			return f.halt(err)
 		}
 		progress()
 		f.reportNoise(delivery.Noise)
@@ -73,7 +73,7 @@ func (f *folding) open(ctx context.Context) error {
 		return f.startAt(f.head)
 	}
 	if f.log.Lineage() != f.checkpoint.Lineage {
-		return f.otherLineage(ctx)
+		return f.otherLineage()
 	}
 	head, err := f.log.HeadAt(ctx, f.checkpoint.Sequence)
 	if err == nil && head.Digest == f.checkpoint.EventDigest {
@@ -141,11 +141,11 @@ func (f *folding) advance(head events.Head) {
 
 // otherLineage halts unless the operator has accepted the new log; the floor
 // holds in any case.
-func (f *folding) otherLineage(ctx context.Context) error {
+func (f *folding) otherLineage() error {
 	if f.AcceptLineage == f.log.Lineage() {
 		return f.rebuild("a new lineage was accepted")
 	}
-	return f.halt(ctx, fmt.Errorf("%w: state is of lineage %s, the log is %s; if that is right, start once with --accept-lineage %s",
+	return f.halt(fmt.Errorf("%w: state is of lineage %s, the log is %s; if that is right, start once with --accept-lineage %s",
 		errLineage, f.checkpoint.Lineage, f.log.Lineage(), f.log.Lineage()))
 }
 
@@ -153,7 +153,7 @@ var errLineage = errors.New("log is another one")
 
 // halt stops applying for good where going on could hide a loss, but goes on
 // serving. Everything else is the caller's to judge.
-func (f *folding) halt(ctx context.Context, err error) error {
+func (f *folding) halt(err error) error {
 	var gap *eventlog.GapError
 	if !errors.As(err, &gap) && !errors.Is(err, errLineage) {
 		return err

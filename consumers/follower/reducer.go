@@ -28,7 +28,6 @@ type Config struct {
 	Trust         func() ([]byte, error) // reads trust.json
 	Window        manifest.Window
 	Scheme        manifest.Scheme
-	AcceptGap     uint64 // continue behind this sequence although messages before it are lost
 	AcceptLineage string // follow this log although the state is of another
 	Clock         func() time.Time
 	Log           logrus.FieldLogger

@@ -251,4 +251,3 @@ func ConfigText(storeDir string) string {
 	fmt.Fprintf(&s, "  limits { batch { max_msgs: %d } }\n}\n", DefaultMaxBatch)
 	return s.String()
 }
-

@@ -198,7 +198,7 @@ func (s *stage) nextRelease(ctx context.Context) error {
 	return err
 }
 
-// skippedTick waits until the newest tick has the outcome.
+// outcome waits until the newest tick has the outcome.
 func (s *stage) outcome(ctx context.Context, want string) error {
 	return until(ctx, "wait for a tick that is "+want, func() bool {
 		out, err := s.ask(ctx, s.logArgs("events", "-o", "jsonl")...)
@@ -262,12 +262,13 @@ func (s *stage) tamper(name string) error {
 	if err != nil || len(rollouts) == 0 {
 		return fmt.Errorf("no rollouts to tamper with (%w)", err)
 	}
-	newest := rollouts[len(rollouts)-1]
-	data, err := os.ReadFile(newest)
+	victim := rollouts[len(rollouts)-1]
+	data, err := os.ReadFile(victim)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(newest, bytes.Replace(data, []byte("nixos-system"), []byte("nixos-tysTem"), 1), 0o600)
+	data = bytes.Replace(data, []byte("nixos-system"), []byte("nixos-tysTem"), 1)
+	return os.WriteFile(victim, data, 0o600) //nolint:gosec // the demo's own folder
 }
 
 func (s *stage) reducerKilled(ctx context.Context) error {

@@ -16,20 +16,23 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	if len(os.Args) == 4 && os.Args[1] == "control-plane" {
-		err = controlPlane(ctx, os.Args[2], os.Args[3])
-	} else {
-		keep := flag.Bool("keep", false, "stay up after the last step, and print how to look around")
-		flag.Parse()
-		err = demo(ctx, *keep)
-	}
+	err := run(ctx)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
-		stop()
 		os.Exit(1)
 	}
+}
+
+// run is the demo, or the control plane that the demo starts as a process of
+// its own.
+func run(ctx context.Context) error {
+	if len(os.Args) == 4 && os.Args[1] == "control-plane" {
+		return controlPlane(ctx, os.Args[2], os.Args[3])
+	}
+	keep := flag.Bool("keep", false, "stay up after the last step, and print how to look around")
+	flag.Parse()
+	return demo(ctx, *keep)
 }
 
 // limit bounds the whole demo once everything is compiled.

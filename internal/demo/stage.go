@@ -28,7 +28,6 @@ type stage struct {
 	plane int    // port of the control plane
 	tls   fleetsim.ClientFiles
 	step  int
-	keep  bool
 }
 
 func newStage(ctx context.Context) (*stage, error) {
@@ -43,7 +42,7 @@ func newStage(ctx context.Context) (*stage, error) {
 	}
 	s.nats, s.plane = fmt.Sprintf("127.0.0.1:%d", ports[0]), ports[1]
 	s.say("Compiling the four commands.")
-	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "./cmd/...")
+	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "./cmd/...") //nolint:gosec // the demo's own folder
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return s, errors.Join(fmt.Errorf("compile: %w; run the demo from the project's folder", err), s.close())
@@ -59,7 +58,7 @@ func freePorts(ctx context.Context, n int) (ports []int, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close()
+		defer func() { err = errors.Join(err, l.Close()) }()
 		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return ports, nil
@@ -68,11 +67,11 @@ func freePorts(ctx context.Context, n int) (ports []int, err error) {
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
 
 // say narrates.
-func (s *stage) say(format string, args ...any) {
+func (s *stage) say(text string) {
 	s.out.Lock()
 	defer s.out.Unlock()
 	s.step++
-	fmt.Printf("\n%d. %s\n", s.step, fmt.Sprintf(format, args...))
+	fmt.Printf("\n%d. %s\n", s.step, text)
 }
 
 func (s *stage) show(prefix, line string) {

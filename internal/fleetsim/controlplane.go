@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log"
+	"log" //nolint:depguard // what net/http takes
 	"net"
 	"net/http"
 	"regexp"

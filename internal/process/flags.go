@@ -3,6 +3,7 @@ package process
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,4 +77,29 @@ func readVariables(flags *pflag.FlagSet) (err error) {
 		}
 	})
 	return err
+}
+
+// ChoiceVar registers a flag that takes one of the given values; the first is
+// its default.
+func ChoiceVar(fs *pflag.FlagSet, value *string, name, shorthand, usage string, choices ...string) {
+	*value = choices[0]
+	fs.VarP(&choice{value, choices}, name, shorthand, usage+": "+strings.Join(choices, ", "))
+}
+
+type choice struct {
+	value   *string
+	choices []string
+}
+
+func (c *choice) String() string { return *c.value }
+
+// Type names the value in help texts.
+func (c *choice) Type() string { return "string" }
+
+func (c *choice) Set(text string) error {
+	if !slices.Contains(c.choices, text) {
+		return fmt.Errorf("want one of %s", strings.Join(c.choices, ", "))
+	}
+	*c.value = text
+	return nil
 }

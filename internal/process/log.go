@@ -15,8 +15,8 @@ type LogFlags struct{ Format, Level string }
 
 // Register adds the flags.
 func (l *LogFlags) Register(flags *pflag.FlagSet) {
-	flags.StringVar(&l.Format, "log-format", "text", "`format` of the log on standard error: text or json")
-	flags.StringVar(&l.Level, "log-level", "info", "least `level` that is logged: error, warn, info or debug")
+	ChoiceVar(flags, &l.Format, "log-format", "", "form of the log on standard error", "text", "json")
+	ChoiceVar(flags, &l.Level, "log-level", "", "least level that is logged", "info", "error", "warn", "debug")
 }
 
 // New makes the logger that the flags ask for.

@@ -45,9 +45,9 @@ func TestExitCodes(t *testing.T) {
 		"configuration":     {work, ConfigError(cause), 78, "tool: no disk\n"},
 		"no configuration":  {work, ConfigError(nil), 0, ""},
 		"answer printed":    {work, Exit(ExitNo, nil), 1, ""},
-		"several lines":     {work, errors.Join(cause, errors.New("no\r\nnet\n")), 1, "tool: no disk; no; net\n"},
+		"several lines":     {work, errors.Join(cause, errors.New("no\r\nnet\n")), 1, "tool: no disk; no; net\n"}, //nolint:revive // such texts come from libraries
 		"own cancellation":  {work, context.Canceled, 1, "tool: context canceled\n"},
-		"unknown command":   {[]string{"wrok"}, nil, 2, "tool: unknown command \"wrok\", did you mean \"work\"? (see tool --help)\n"},
+		"unknown command":   {[]string{"wrk"}, nil, 2, "tool: unknown command \"wrk\", did you mean \"work\"? (see tool --help)\n"},
 		"no such command":   {[]string{"nothing"}, nil, 2, "tool: unknown command \"nothing\" (see tool --help)\n"},
 		"no command":        {[]string{}, nil, 2, "tool: name a command (see tool --help)\n"},
 		"unknown flag":      {append(work, "--cuont", "1"), nil, 2, "unknown flag: --cuont (see tool work --help)\n"},
