@@ -18,10 +18,8 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 	case p.Idle:
 		return none, &events.ChannelIdle{Channel: p.Channel, Reason: events.NoClosure}
 	}
-	if p.ID.Scheme() == manifest.Composite {
-		if err := t.Source.CheckIdentity(p.Channel, ref(fleet)); err != nil {
-			return none, rolloutRejected(p, events.StageIdentity, err, nil)
-		}
+	if err := t.Source.CheckIdentity(p.ID); err != nil {
+		return none, rolloutRejected(p, events.StageIdentity, err, nil)
 	}
 	received, rollout, err := t.verifyRollout(ctx, p.ID)
 	if err == nil {
@@ -41,13 +39,6 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 		return none, crossCheckFailed(p, cross, received.Body)
 	}
 	return none, rolloutRejected(p, events.StageVerify, err, received.Body)
-}
-
-func ref(fleet manifest.Verified[manifest.Fleet]) string {
-	if commit := fleet.CICommit(); commit != nil {
-		return *commit
-	}
-	return ""
 }
 
 // verifyRollout fetches and verifies, and fetches a torn pair once more.

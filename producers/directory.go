@@ -22,9 +22,7 @@ func NewDirectory(files fs.FS) *Directory { return &Directory{files} }
 func (d *Directory) Kind() string { return events.SourceReleaseDir }
 
 // CheckIdentity allows an empty ref: the file <channel>@.json can exist.
-func (d *Directory) CheckIdentity(channel, ref string) error {
-	return checkIdentity(channel, ref, true)
-}
+func (d *Directory) CheckIdentity(id manifest.RolloutID) error { return checkIdentity(id) }
 
 // Fleet reads fleet.resolved.json.
 func (d *Directory) Fleet(ctx context.Context) (manifest.Received, error) {

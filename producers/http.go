@@ -2,7 +2,6 @@ package producers
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -50,8 +49,11 @@ func NewReleaseURL(base string, h HTTP) (*ReleaseURL, error) {
 func (c *ControlPlane) Kind() string { return events.SourceControlPlane }
 
 // CheckIdentity refuses an empty ref: the id <channel>@ is never served.
-func (c *ControlPlane) CheckIdentity(channel, ref string) error {
-	return checkIdentity(channel, ref, false)
+func (c *ControlPlane) CheckIdentity(id manifest.RolloutID) error {
+	if strings.HasSuffix(id.String(), "@") {
+		return &FetchError{Reason: events.IdentityUnservable, Detail: "fleet has no ciCommit"}
+	}
+	return checkIdentity(id)
 }
 
 // Fleet gets /v1/fleet.resolved and its /sig.
@@ -94,9 +96,7 @@ func served(id manifest.RolloutID) bool {
 func (u *ReleaseURL) Kind() string { return events.SourceReleaseURL }
 
 // CheckIdentity allows an empty ref: the file <channel>@.json can exist.
-func (u *ReleaseURL) CheckIdentity(channel, ref string) error {
-	return checkIdentity(channel, ref, true)
-}
+func (u *ReleaseURL) CheckIdentity(id manifest.RolloutID) error { return checkIdentity(id) }
 
 // Fleet gets fleet.resolved.json.
 func (u *ReleaseURL) Fleet(ctx context.Context) (manifest.Received, error) {
@@ -237,7 +237,7 @@ func transportError(err error) error {
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
 	var hostname x509.HostnameError
-	var alert tls.AlertError
+	var remote *net.OpError
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout():
@@ -256,8 +256,8 @@ func transportError(err error) error {
 		fetch.Detail = "server certificate has expired"
 	case errors.As(err, &invalid):
 		fetch.Detail = "server certificate is not valid"
-	case errors.As(err, &alert):
-		fetch.Detail = "server refused the TLS connection: " + strings.TrimPrefix(alert.Error(), "tls: ")
+	case errors.As(err, &remote) && remote.Op == "remote error": // an alert of crypto/tls
+		fetch.Detail = "server refused the TLS connection: " + strings.TrimPrefix(remote.Err.Error(), "tls: ")
 	case errors.As(err, &dns):
 		fetch.Detail = "host name does not resolve"
 	}

@@ -266,7 +266,7 @@ func mismatched(channels []channel) (places []int) {
 // it has changed, all channels are done with it; else only the mismatched ones.
 func (t *tick) again(ctx context.Context, fleet manifest.Verified[manifest.Fleet], channels []channel, places []int, retained *manifest.Set) (manifest.Verified[manifest.Fleet], []channel) {
 	_, newer, err := t.verifyFleet(ctx)
-	if err == nil && newer.Hash() != fleet.Hash() && newer.SignedAt().Compare(fleet.SignedAt()) >= 0 && t.checkFloor(newer) == nil {
+	if err == nil && newer.Hash() != fleet.Hash() && newer.SignedAt().Compare(fleet.SignedAt()) > 0 && t.checkFloor(newer) == nil {
 		return newer, t.channels(ctx, newer, retained)
 	}
 	t.judge(ctx, fleet, channels, places, retained)

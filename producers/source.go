@@ -19,9 +19,9 @@ type Source interface {
 	Fleet(ctx context.Context) (manifest.Received, error)
 	// Rollout fetches the manifest of that id and its signature.
 	Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error)
-	// CheckIdentity refuses, before any request, a channel and ref under which
-	// this source can never serve a rollout.
-	CheckIdentity(channel, ref string) error
+	// CheckIdentity refuses, before any request, an id under which this source
+	// can never serve a rollout.
+	CheckIdentity(id manifest.RolloutID) error
 }
 
 // FetchError says why nothing came. Its detail is the same for the same cause:
@@ -57,35 +57,10 @@ func asFetchError(err error) *FetchError {
 // so that a longer one is seen to be wrong.
 const signatureRead = manifest.SignatureSize + 1
 
-// errIdentity refuses an identity that can never be served.
-func errIdentity(detail string) error {
-	return &FetchError{Reason: events.IdentityUnservable, Detail: detail}
-}
-
-// checkPathPart refuses what no release path and no URL of a control plane can
-// hold as a part.
-func checkPathPart(what, s string) error {
-	if s == "." || s == ".." {
-		return errIdentity(what + " is . or ..")
-	}
-	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
-			return errIdentity(what + " holds a character outside A-Z a-z 0-9 . _ -")
-		}
+// checkIdentity refuses an id that is no part of any path.
+func checkIdentity(id manifest.RolloutID) error {
+	if err := id.CheckName(); err != nil {
+		return &FetchError{Reason: events.IdentityUnservable, Detail: err.Error()}
 	}
 	return nil
-}
-
-// checkIdentity is the part of the check that all sources share.
-func checkIdentity(channel, ref string, emptyRef bool) error {
-	if channel == "" {
-		return errIdentity("channel name is empty")
-	}
-	if ref == "" && !emptyRef {
-		return errIdentity("fleet has no ciCommit")
-	}
-	if err := checkPathPart("channel name", channel); err != nil {
-		return err
-	}
-	return checkPathPart("ciCommit", ref)
 }

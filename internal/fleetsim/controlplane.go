@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"fleetlog/manifest"
 )
 
 // ControlPlane serves a release directory over mutual TLS as the real control
@@ -138,40 +140,69 @@ func protocol(r *http.Request) int {
 
 func (c *ControlPlane) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/fleet.resolved", c.file("application/json", fleetFile("")))
-	mux.HandleFunc("GET /v1/fleet.resolved/sig", c.file("application/octet-stream", fleetFile(".sig")))
-	mux.HandleFunc("GET /v1/rollouts/{id}", c.file("application/json", rolloutFile("")))
-	mux.HandleFunc("GET /v1/rollouts/{id}/sig", c.file("application/octet-stream", rolloutFile(".sig")))
+	mux.HandleFunc("GET /v1/fleet.resolved", c.body(fleetFile))
+	mux.HandleFunc("GET /v1/fleet.resolved/sig", c.signature(fleetFile))
+	mux.HandleFunc("GET /v1/rollouts/{id}", c.body(rolloutFile))
+	mux.HandleFunc("GET /v1/rollouts/{id}/sig", c.signature(rolloutFile))
 	return mux
 }
 
-func fleetFile(suffix string) func(*http.Request) (string, bool) {
-	return func(*http.Request) (string, bool) { return "fleet.resolved.json" + suffix, true }
+// naming finds the file that a request asks for, and the hash that the file
+// must have when its name is one.
+type naming func(*http.Request) (name string, hash *manifest.Digest, ok bool)
+
+func fleetFile(*http.Request) (string, *manifest.Digest, bool) {
+	return "fleet.resolved.json", nil, true
 }
 
 var servable = regexp.MustCompile(`^([0-9a-f]{64}|[a-z0-9_-]+@[0-9a-f]+)$`)
 
-func rolloutFile(suffix string) func(*http.Request) (string, bool) {
-	return func(r *http.Request) (string, bool) {
-		id := r.PathValue("id")
-		return "rollouts/" + id + ".json" + suffix, servable.MatchString(id)
+func rolloutFile(r *http.Request) (string, *manifest.Digest, bool) {
+	id := r.PathValue("id")
+	name := "rollouts/" + id + ".json"
+	if hash, err := manifest.ParseDigest(id); err == nil {
+		return name, &hash, true
 	}
+	return name, nil, servable.MatchString(id)
 }
 
-func (c *ControlPlane) file(contentType string, name func(*http.Request) (string, bool)) http.HandlerFunc {
+func (c *ControlPlane) body(name naming) http.HandlerFunc {
+	return c.pair(name, func(w http.ResponseWriter, body, _ []byte) { answer(w, "application/json", body) })
+}
+
+func (c *ControlPlane) signature(name naming) http.HandlerFunc {
+	return c.pair(name, func(w http.ResponseWriter, _, signature []byte) {
+		answer(w, "application/octet-stream", signature)
+	})
+}
+
+// pair looks both files up whichever is asked for: a body without a signature,
+// or with another hash than its name, is an error of the server.
+func (c *ControlPlane) pair(name naming, answer func(w http.ResponseWriter, body, signature []byte)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		path, ok := name(r)
+		path, hash, ok := name(r)
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		data, err := fs.ReadFile(*c.release.Load(), path)
+		release := *c.release.Load()
+		body, err := fs.ReadFile(release, path)
 		if err != nil {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		answer(w, contentType, data)
+		signature, err := fs.ReadFile(release, path+".sig")
+		if err != nil || hash != nil && !hasHash(body, *hash) {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		answer(w, body, signature)
 	}
+}
+
+func hasHash(body []byte, hash manifest.Digest) bool {
+	canonical, err := manifest.Canonicalize(body)
+	return err == nil && manifest.Sum(canonical) == hash
 }
 
 func answer(w http.ResponseWriter, contentType string, data []byte) {
