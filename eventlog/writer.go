@@ -97,6 +97,7 @@ func (w *Writer) rebase(ctx context.Context, head events.Head) error {
 		}
 	}
 	w.base, w.attempts = base, nil
+	w.end = max(w.end, head.Seq) // it may have come after the end was read
 	return nil
 }
 

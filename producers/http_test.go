@@ -190,7 +190,7 @@ func TestControlPlaneFaults(t *testing.T) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 			_, _ = w.Write(body[:len(body)/2])
 		}, "Unreachable: connection ended early"},
-		"cut": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "Unreachable: connection ended early"},
+		"cut":           {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "Unreachable: connection ended early"},
 		"never answers": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "Timeout: no answer in time"},
 		"slow drip": {func(w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {

@@ -183,17 +183,19 @@ func (p *Poller) unrecorded(err error) error {
 	return nil
 }
 
-// errOverrun and errClockSkew keep a tick out of the log.
+// Errors that keep a tick out of the log.
 var (
-	errOverrun   = errors.New("tick took longer than its deadline")
-	errClockSkew = errors.New("clock differs from the broker's")
+	// ErrOverrun: the tick was not through at its deadline.
+	ErrOverrun = errors.New("tick took longer than its deadline")
+	// ErrClockSkew: ticks would carry a wrong time.
+	ErrClockSkew = errors.New("clock differs from the broker's")
 )
 
 func whyMissed(err error) (reason events.Reason, transient bool) {
 	switch {
-	case errors.Is(err, errOverrun):
+	case errors.Is(err, ErrOverrun):
 		return events.Overrun, true
-	case errors.Is(err, errClockSkew):
+	case errors.Is(err, ErrClockSkew):
 		return events.ClockSkew, true
 	case errors.Is(err, eventlog.ErrLogFull):
 		return events.LogFull, true
@@ -214,7 +216,7 @@ func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 	if err := p.open(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.TickTimeout, errOverrun)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.TickTimeout, ErrOverrun)
 	defer cancel()
 	began := p.Clock()
 	skew, refreshed := p.refresh(ctx)
@@ -234,7 +236,7 @@ func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 		return &Recorded{Result: result}, refreshed
 	}
 	if skew > p.MaxClockSkew {
-		return &Recorded{Result: result}, fmt.Errorf("%w by more than %s: set one of them right, or raise --max-clock-skew", errClockSkew, p.MaxClockSkew)
+		return &Recorded{Result: result}, fmt.Errorf("%w by more than %s: set one of them right, or raise --max-clock-skew", ErrClockSkew, p.MaxClockSkew)
 	}
 	tick, err := p.record(ctx, began, result)
 	if err != nil {

@@ -34,7 +34,7 @@ func (p *Poller) record(ctx context.Context, began time.Time, result *Result) (*
 	// has not reached: the wall clock must agree that the tick is young.
 	took := p.Clock().Round(0).Sub(began.Round(0))
 	if took > p.TickTimeout {
-		return nil, fmt.Errorf("%w of %s", errOverrun, p.TickTimeout)
+		return nil, fmt.Errorf("%w of %s", ErrOverrun, p.TickTimeout)
 	}
 	draft.TookMs = uint64(max(0, p.Clock().Sub(began)).Milliseconds())
 	return p.writer.Append(ctx, func(base events.Base, firstSeq uint64) ([]events.Message, error) {
