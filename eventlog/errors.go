@@ -101,6 +101,9 @@ func apiError(what string, err error) error {
 		if errors.Is(err, nats.ErrMaxPayload) {
 			return fmt.Errorf("%s: message is larger than the server's max_payload: %w", what, err)
 		}
+		if errors.Is(err, nats.ErrReconnectBufExceeded) {
+			return fmt.Errorf("%s: %w: not connected", what, ErrUnavailable) // the library's text is about its buffer, which is switched off
+		}
 		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
 	}
 	switch api.ErrorCode {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,9 @@ func (s *stage) start(ctx context.Context) error {
 	}
 	s.say("A NATS server (embedded-nats), and a simulated control plane that serves a real signed release over mutual TLS.")
 	if _, err := s.run("nats     |", s.path("embedded-nats"), "run", "--listen", s.nats, "--store-dir", s.path("store"), "--log-level", "warn"); err != nil {
+		return err
+	}
+	if err := until(ctx, "wait for the NATS server", func() bool { return listens(ctx, s.nats) }); err != nil {
 		return err
 	}
 	if err := s.startControlPlane(); err != nil {
@@ -117,43 +121,44 @@ func (s *stage) startControlPlane() error {
 func (s *stage) startReducer() (*exec.Cmd, error) {
 	return s.run("reducer  |", s.path("reducer"), "run", "--fleet", "demo", "--nats-url", s.url(),
 		"--state-dir", s.path("state"), "--trust-file", s.path("trust.json"), "--trust-first-use",
-		"--manifest-freshness-window-secs", windowSecs)
+		"--manifest-freshness-window-secs", windowSecs, "--http-listen", s.http)
 }
 
-// set is what the demo looks at in the reducer's state.
+// set is what the reducer says that it holds.
 type set struct {
-	SetDigest string              `json:"setDigest"`
-	Rollouts  map[string]struct{} `json:"rollouts"`
+	SetDigest string             `json:"setDigest"`
+	Rollouts  map[string]rollout `json:"rollouts"`
 }
 
-// reducerSet asks for the set in the reducer's state directory.
-func (s *stage) reducerSet(ctx context.Context) (set, error) {
-	var v struct {
-		SetDigest string         `json:"setDigest"`
-		Rollouts  map[string]any `json:"rollouts"`
+type rollout struct {
+	RolloutID string `json:"rolloutId"`
+}
+
+// reducerSet asks the reducer for its set, once it has caught up with the log.
+func (s *stage) reducerSet(ctx context.Context) (held set, err error) {
+	if _, err := get(ctx, "http://"+s.http+"/readyz"); err != nil {
+		return held, err
 	}
-	out, err := s.ask(ctx, "show", "--state-dir", s.path("state"), "--trust-file", s.path("trust.json"),
-		"--freshness-window-secs", windowSecs, "-o", "json")
+	answer, err := get(ctx, "http://"+s.http+"/v1/set")
 	if err != nil {
-		return set{}, err
+		return held, err
 	}
-	if err := json.Unmarshal([]byte(out), &v); err != nil {
-		return set{}, err
-	}
-	held := set{v.SetDigest, map[string]struct{}{}}
-	for name := range v.Rollouts {
-		held.Rollouts[name] = struct{}{}
-	}
-	return held, nil
+	err = json.Unmarshal(answer, &held)
+	return held, err
 }
 
 func (s set) String() string {
-	var names []string
-	for name := range s.Rollouts {
-		names = append(names, name)
+	return fmt.Sprintf("set %.12s… with channels %s", s.SetDigest, strings.Join(slices.Sorted(maps.Keys(s.Rollouts)), ", "))
+}
+
+// since describes every channel that differs from the set before.
+func (s set) since(before set) (changes []string) {
+	for _, channel := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		if from, to := before.Rollouts[channel], s.Rollouts[channel]; from != to {
+			changes = append(changes, fmt.Sprintf("%s: %s → %s", channel, from.RolloutID, to.RolloutID))
+		}
 	}
-	slices.Sort(names)
-	return fmt.Sprintf("set %.12s… with channels %s", s.SetDigest, strings.Join(names, ", "))
+	return changes
 }
 
 // changed waits until the reducer holds another set than before.
@@ -192,10 +197,14 @@ func (s *stage) nextRelease(ctx context.Context) error {
 		return err
 	}
 	held, err := s.changed(ctx, before)
-	if err == nil {
-		s.show("=>", "the reducer now holds "+held.String())
+	if err != nil {
+		return err
 	}
-	return err
+	s.show("=>", "the reducer now holds "+held.String())
+	for _, change := range held.since(before) {
+		s.show("=>", change)
+	}
+	return nil
 }
 
 // outcome waits until the newest tick has the outcome.
@@ -287,9 +296,15 @@ func (s *stage) reducerKilled(ctx context.Context) error {
 	if _, err := s.startReducer(); err != nil {
 		return err
 	}
-	held, err := s.reducerSet(ctx)
-	if err != nil || held.SetDigest != before.SetDigest {
-		return fmt.Errorf("another set after the restart: %v, then %v (%w)", before, held, err)
+	var held set
+	if err := until(ctx, "wait for the reducer", func() bool {
+		held, err = s.reducerSet(ctx)
+		return err == nil
+	}); err != nil {
+		return err
+	}
+	if held.SetDigest != before.SetDigest {
+		return fmt.Errorf("another set after the restart: %v, then %v", before, held)
 	}
 	s.show("=>", "the same "+held.String())
 	s.say("Healed: the untampered release is served again.")
@@ -307,6 +322,7 @@ func (s *stage) lookAround() {
 		"nats --server " + s.url() + " sub --stream nixfleet-demo-events --all --raw 'nixfleet.demo.event.>'",
 		s.path("fleetlog") + " " + strings.Join(s.logArgs("show", "--trust-file", s.path("trust.json"), "--freshness-window-secs", windowSecs), " "),
 		s.path("fleetlog") + " " + strings.Join(s.logArgs("events"), " "),
+		"curl http://" + s.http + "/v1/set",
 		"ls -l " + s.path("state/current/"),
 	} {
 		s.show("$", line)

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -43,7 +44,7 @@ func demo(ctx context.Context, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = joinErrors(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.close()) }()
 	acting, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for _, act := range []func(context.Context) error{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,7 @@ type stage struct {
 	procs []*exec.Cmd
 	lines sync.WaitGroup
 	nats  string // address of the server
+	http  string // address of the reducer
 	plane int    // port of the control plane
 	tls   fleetsim.ClientFiles
 	step  int
@@ -36,11 +38,11 @@ func newStage(ctx context.Context) (*stage, error) {
 		return nil, err
 	}
 	s := &stage{dir: dir}
-	ports, err := freePorts(ctx, 2)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return s, err
 	}
-	s.nats, s.plane = fmt.Sprintf("127.0.0.1:%d", ports[0]), ports[1]
+	s.nats, s.plane, s.http = fmt.Sprintf("127.0.0.1:%d", ports[0]), ports[1], fmt.Sprintf("127.0.0.1:%d", ports[2])
 	s.say("Compiling the four commands.")
 	build := exec.CommandContext(ctx, "go", "build", "-o", dir, "./cmd/...") //nolint:gosec // the demo's own folder
 	build.Stderr = os.Stderr
@@ -133,12 +135,40 @@ func (s *stage) close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
-func joinErrors(errs ...error) error { return errors.Join(errs...) }
-
 // ask runs fleetlog and returns its answer.
 func (s *stage) ask(ctx context.Context, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, s.path("fleetlog"), args...).Output() //nolint:gosec // the demo's own program
 	return strings.TrimSpace(string(out)), err
+}
+
+// listens tells whether something accepts connections at the address.
+func listens(ctx context.Context, address string) bool {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return false
+	}
+	return c.Close() == nil
+}
+
+// maxAnswer is more than the reducer says of a demo's set.
+const maxAnswer = 1 << 20
+
+// get fetches what the reducer serves; any status but 200 is an error.
+func get(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.New(response.Status)
+	}
+	return io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 }
 
 // lookEvery is how often the demo looks whether a step has had its effect.
