@@ -29,7 +29,7 @@ func verifyAny(keys []Key, canonical, signature []byte) (Key, *Rejection) {
 		switch k.Algorithm {
 		case algorithmEd25519, algorithmP256:
 			attempted = true
-			if k.verify(canonical, signature) {
+			if k.Verify(canonical, signature) {
 				return k, nil
 			}
 		}
@@ -40,9 +40,9 @@ func verifyAny(keys []Key, canonical, signature []byte) (Key, *Rejection) {
 	return Key{}, reject(KindBadSignature, "no key in force verifies the signature")
 }
 
-// verify tells whether the signature holds. A key that cannot be read verifies
-// nothing.
-func (k Key) verify(message, signature []byte) bool {
+// Verify tells whether the signature over the message holds. A key that cannot be
+// read, or is of another algorithm than ed25519 and ecdsa-p256, verifies nothing.
+func (k Key) Verify(message, signature []byte) bool {
 	if len(signature) != SignatureSize || strings.ContainsAny(k.Public, "\r\n") {
 		return false
 	}
@@ -50,10 +50,13 @@ func (k Key) verify(message, signature []byte) bool {
 	if err != nil {
 		return false
 	}
-	if k.Algorithm == algorithmP256 {
+	switch k.Algorithm {
+	case algorithmEd25519:
+		return verifyEd25519(public, message, signature)
+	case algorithmP256:
 		return verifyP256(public, message, signature)
 	}
-	return verifyEd25519(public, message, signature)
+	return false
 }
 
 // verifyEd25519 is stricter than the standard library: neither the key nor R

@@ -22,10 +22,10 @@ func TestHarnessKey(t *testing.T) {
 	private := ed25519.NewKeyFromSeed(seed[:])
 	k := Key{Algorithm: algorithmEd25519, Public: "XGEGLc7caQGxOHt9EcWsRyhKk2fj6v5OVdDd+BFO8KY="}
 	message := []byte(`{"a":1}`)
-	if !k.verify(message, ed25519.Sign(private, message)) {
+	if !k.Verify(message, ed25519.Sign(private, message)) {
 		t.Error("the harness key's public text does not verify what its seed signs")
 	}
-	if k.verify([]byte(`{"a":2}`), ed25519.Sign(private, message)) {
+	if k.Verify([]byte(`{"a":2}`), ed25519.Sign(private, message)) {
 		t.Error("signature holds for another message")
 	}
 }
@@ -95,14 +95,14 @@ func TestMalleableRefused(t *testing.T) {
 	message := []byte("message")
 	signature := ed25519.Sign(alice.private, message)
 	k := Key{Algorithm: algorithmEd25519, Public: alice.public()}
-	if !k.verify(message, signature) {
+	if !k.Verify(message, signature) {
 		t.Fatal("signature does not hold")
 	}
 	s := slices.Clone(signature[32:])
 	slices.Reverse(s)
 	moved := new(big.Int).Add(new(big.Int).SetBytes(s), order).FillBytes(make([]byte, 32))
 	slices.Reverse(moved)
-	if k.verify(message, append(slices.Clone(signature[:32]), moved...)) {
+	if k.Verify(message, append(slices.Clone(signature[:32]), moved...)) {
 		t.Error("s beyond the group order verifies")
 	}
 }
@@ -147,7 +147,7 @@ func TestP256(t *testing.T) {
 		{"byte short", public, pair(r, s)[:63], false},
 	} {
 		k := Key{Algorithm: algorithmP256, Public: base64.StdEncoding.EncodeToString(c.public)}
-		if got := k.verify(message, c.signature); got != c.want {
+		if got := k.Verify(message, c.signature); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -170,7 +170,7 @@ func TestKeyText(t *testing.T) {
 		{"31 bytes", base64.StdEncoding.EncodeToString(make([]byte, 31)), false},
 		{"empty", "", false},
 	} {
-		if got := (Key{Algorithm: algorithmEd25519, Public: c.public}).verify(message, signature); got != c.want {
+		if got := (Key{Algorithm: algorithmEd25519, Public: c.public}).Verify(message, signature); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
