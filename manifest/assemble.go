@@ -31,7 +31,7 @@ func Assemble(fleet Received, rollouts map[string]Received, s Scheme, p Policy) 
 		if !ok {
 			continue
 		}
-		r, err := verifyProjected(f, projection, received, p)
+		r, err := verifyProjected(f, projection, received, p.For(f.value, projection.Channel))
 		if err != nil {
 			refused[projection.Channel] = err
 			continue

@@ -130,7 +130,7 @@ func openRelease(t *testing.T, files fs.FS, name string) release {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.policy = Policy{trust, r.Now, 3600}
+	r.policy = Policy{trust, r.Now, 3600, nil}
 	if r.fleet, err = VerifyFleet(r.pair(t, "fleet.resolved.json"), r.policy); err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (c verifyCase) judge(t testing.TB, files fs.FS) error {
 		return err
 	}
 	r := Received{readFile(t, files, c.Artifact), readFile(t, files, c.Signature)}
-	policy := Policy{trust, c.Now, c.WindowSecs}
+	policy := Policy{trust, c.Now, c.WindowSecs, nil}
 	if c.Kind == "fleet" {
 		_, err := VerifyFleet(r, policy)
 		return err

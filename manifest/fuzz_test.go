@@ -63,7 +63,7 @@ func FuzzParseTrust(f *testing.F) {
 			wantKind(t, err, KindTrustInvalid)
 			return
 		}
-		_, err = VerifyFleet(Received{}, Policy{trust, signedAt, 3600})
+		_, err = VerifyFleet(Received{}, Policy{trust, signedAt, 3600, nil})
 		if err == nil {
 			t.Fatal("nothing at all is a verified fleet")
 		}

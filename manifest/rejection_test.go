@@ -53,7 +53,7 @@ func TestDetailOfHostileNames(t *testing.T) {
 		"bad version": `{"schemaVersion":"` + long + `"}`,
 	} {
 		r := alice.signAnything(body)
-		_, err := VerifyFleet(r, Policy{trusting(t, alice.slot("current")), signedAt, 3600})
+		_, err := VerifyFleet(r, Policy{trusting(t, alice.slot("current")), signedAt, 3600, nil})
 		var rejection *Rejection
 		if !errors.As(err, &rejection) || rejection.Kind != KindParse {
 			t.Errorf("%s: %v", name, err)
@@ -68,6 +68,6 @@ func TestDetailOfHostileNames(t *testing.T) {
 	_, err := ParseTrust([]byte(`{"schemaVersion":1,"ciReleaseKey":{"current":{"algorithm":"` + long + `"}}}`))
 	wantKind(t, err, KindTrustInvalid)
 	unknown := trusting(t, `"current":{"algorithm":"`+long+`\u0000","public":""}`)
-	_, err = VerifyFleet(alice.sign(t, twoChannels), Policy{unknown, signedAt, 3600})
+	_, err = VerifyFleet(alice.sign(t, twoChannels), Policy{unknown, signedAt, 3600, nil})
 	wantKind(t, err, KindUnsupportedAlgorithm)
 }

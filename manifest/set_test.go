@@ -120,7 +120,7 @@ func TestCrossCheckResigned(t *testing.T) {
 
 func TestAssembleNamesWhatItRefuses(t *testing.T) {
 	fleet := verifiedFleet(t, alice, twoChannels)
-	manifests, policy := projected(fleet), Policy{trusting(t, alice.slot("current")), signedAt, 3600}
+	manifests, policy := projected(fleet), Policy{trusting(t, alice.slot("current")), signedAt, 3600, nil}
 	good := alice.sign(t, manifests["stable"])
 	set, refused, err := Assemble(fleet.Received(), map[string]Received{
 		"stable": good, "edge": {good.Body, make([]byte, SignatureSize)}, "idle": good, "nowhere": good,

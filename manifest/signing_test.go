@@ -78,7 +78,7 @@ const twoChannels = `{"schemaVersion":1,
 
 func verifiedFleet(t testing.TB, s signer, body string) Verified[Fleet] {
 	t.Helper()
-	policy := Policy{trusting(t, s.slot("current")), signedAt, 3600}
+	policy := Policy{trusting(t, s.slot("current")), signedAt, 3600, nil}
 	fleet, err := VerifyFleet(s.sign(t, body), policy)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func verifiedRollout(t testing.TB, s signer, body string) Verified[Rollout] {
 	if rejection != nil {
 		t.Fatal(rejection)
 	}
-	policy := Policy{trusting(t, s.slot("current")), signedAt, 3600}
+	policy := Policy{trusting(t, s.slot("current")), signedAt, 3600, nil}
 	rollout, err := VerifyRollout(s.sign(t, body), CompositeID(plain.Channel, plain.ChannelRef), policy)
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,10 @@ type Received struct{ Body, Signature []byte }
 
 // Policy is what an artifact is judged by.
 type Policy struct {
-	Trust  *Trust
-	Now    time.Time
-	Window Window
+	Trust    *Trust
+	Now      time.Time
+	Window   Window          // how old a signature may be
+	Channels *ChannelWindows // where they say that instead; nil: nowhere
 }
 
 // Verified is an artifact that passed every check. Only verification makes one;
@@ -27,13 +28,14 @@ type Verified[T any] struct {
 
 // VerifyFleet judges a fleet.resolved.json. The error is a [*Rejection].
 func VerifyFleet(r Received, p Policy) (Verified[Fleet], error) {
-	return verify(r, p, readFleet, func(f *Fleet) (uint32, Meta) { return f.SchemaVersion, f.Meta })
+	return verify(r, p, readFleet, func(f *Fleet) envelope { return envelope{f.SchemaVersion, f.Meta, p.FleetWindow(f)} })
 }
 
-// VerifyRollout judges a rollout manifest that was requested under id. The
-// error is a [*Rejection]; a manifest of another id is a Mismatch.
+// VerifyRollout judges a rollout manifest that was requested under id, by the
+// policy's own window; see [Policy.For]. The error is a [*Rejection]; a manifest
+// of another id is a Mismatch.
 func VerifyRollout(r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
-	v, err := verify(r, p, readRollout, func(m *Rollout) (uint32, Meta) { return m.SchemaVersion, m.Meta })
+	v, err := verify(r, p, readRollout, func(m *Rollout) envelope { return envelope{m.SchemaVersion, m.Meta, p.Window} })
 	if err != nil {
 		return v, err
 	}
@@ -51,10 +53,17 @@ func (v Verified[T]) idUnder(s Scheme) RolloutID {
 	return ContentHashID(v.hash)
 }
 
+// envelope is what every artifact is judged by beside its signature.
+type envelope struct {
+	version uint32
+	meta    Meta
+	window  Window
+}
+
 // verify is the contract's order of checks, which decides what a reader learns
 // of a broken artifact: keys, JSON, canonical form, signature, shape, schema
 // version, signing time, revocation, freshness.
-func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func(*T) (uint32, Meta)) (Verified[T], error) {
+func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func(*T) envelope) (Verified[T], error) {
 	var none Verified[T]
 	keys := p.Trust.Keys(p.Now)
 	if len(keys) == 0 {
@@ -72,18 +81,18 @@ func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func
 	if rejection != nil {
 		return none, rejection
 	}
-	version, meta := head(value)
-	if version != 1 {
-		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", version)
+	e := head(value)
+	if e.version != 1 {
+		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", e.version)
 	}
-	if meta.SignedAt == nil {
+	if e.meta.SignedAt == nil {
 		return none, reject(KindNotSigned, "meta.signedAt is absent")
 	}
-	v := Verified[T]{value, meta, r, canonical, Sum(r.Body), Sum(canonical), key}
+	v := Verified[T]{value, e.meta, r, canonical, Sum(r.Body), Sum(canonical), key}
 	if rejection := v.checkRejectBefore(p.Trust); rejection != nil {
 		return none, rejection
 	}
-	if err := v.CheckFresh(p.Now, p.Window); err != nil {
+	if err := v.CheckFresh(p.Now, e.window); err != nil {
 		return none, err
 	}
 	return v, nil

@@ -41,7 +41,7 @@ func TestFreshness(t *testing.T) {
 
 func TestVerifiedFleet(t *testing.T) {
 	r := alice.sign(t, twoChannels)
-	fleet, err := VerifyFleet(r, Policy{trusting(t, bob.slot("current"), alice.slot("previous")), signedAt, 3600})
+	fleet, err := VerifyFleet(r, Policy{trusting(t, bob.slot("current"), alice.slot("previous")), signedAt, 3600, nil})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestOrderOfChecks(t *testing.T) {
 		{"stale", alice.sign(t, stale), trusting(t, current, `"rejectBefore":"2025-01-01T00:00:00Z"`), KindStale},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v, err := VerifyFleet(c.r, Policy{c.trust, now, 3600})
+			v, err := VerifyFleet(c.r, Policy{c.trust, now, 3600, nil})
 			wantKind(t, err, c.want)
 			if !v.IsZero() {
 				t.Error("a refused artifact came out verified")
@@ -111,14 +111,14 @@ func TestVerifyRolloutIdentity(t *testing.T) {
 		{ContentHashID(Digest{}), KindMismatch},
 		{RolloutID{}, KindMismatch},
 	} {
-		v, err := VerifyRollout(alice.sign(t, body), c.id, Policy{trusting(t, alice.slot("current")), signedAt, 3600})
+		v, err := VerifyRollout(alice.sign(t, body), c.id, Policy{trusting(t, alice.slot("current")), signedAt, 3600, nil})
 		wantKind(t, err, c.want)
 		if v.IsZero() != (err != nil) {
 			t.Errorf("id %s: verified although %v", c.id, err)
 		}
 	}
 	pretty := strings.Replace(body, ",", " ,\n", 1)
-	_, err := VerifyRollout(alice.sign(t, pretty), ContentHashID(hash), Policy{trusting(t, alice.slot("current")), signedAt, 3600})
+	_, err := VerifyRollout(alice.sign(t, pretty), ContentHashID(hash), Policy{trusting(t, alice.slot("current")), signedAt, 3600, nil})
 	wantKind(t, err, "") // the id is of the canonical form
 }
 
