@@ -41,24 +41,23 @@ func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]u
 // [*ArtifactError] when the stream does not hold them, which on a copy that
 // lags may pass; [ErrUnavailable].
 func (l *Log) Artifact(ctx context.Context, a events.Artifact) (manifest.Received, error) {
-	stream, err := l.js.Stream(ctx, l.place.Fleet.ArtifactsStream())
-	if err != nil {
-		return manifest.Received{}, apiError("look up stream "+l.place.Fleet.ArtifactsStream(), err)
-	}
+	return readArtifact(ctx, anyCopy{l.artifacts}, a)
+}
+
+func readArtifact(ctx context.Context, from source, a events.Artifact) (manifest.Received, error) {
 	body := make([]byte, 0, a.Size)
 	for _, seq := range a.Parts {
-		part, err := stream.GetMsg(ctx, seq)
+		part, err := from.message(ctx, seq)
+		if errors.Is(err, ErrNoMessage) {
+			return manifest.Received{}, &ArtifactError{a, err}
+		}
 		if err != nil {
-			err = apiError(fmt.Sprintf("read part %d", seq), err)
-			if errors.Is(err, ErrNoMessage) {
-				return manifest.Received{}, &ArtifactError{a, err}
-			}
 			return manifest.Received{}, err
 		}
-		if len(body)+len(part.Data) > a.Size {
+		if len(body)+len(part.Body) > a.Size {
 			return manifest.Received{}, &ArtifactError{a, errors.New("stored parts are larger than the event says")}
 		}
-		body = append(body, part.Data...)
+		body = append(body, part.Body...)
 	}
 	if len(body) != a.Size || manifest.Sum(body) != a.SHA256 {
 		return manifest.Received{}, &ArtifactError{a, errors.New("stored parts are other bytes than the event says")}
@@ -75,13 +74,17 @@ type StatementArtifacts struct {
 // StatementArtifacts reads the bytes of every artifact that the findings of a
 // statement name. Errors are those of [Log.Artifact].
 func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding) (*StatementArtifacts, error) {
+	return readArtifacts(ctx, anyCopy{l.artifacts}, findings)
+}
+
+func readArtifacts(ctx context.Context, from source, findings []events.Finding) (*StatementArtifacts, error) {
 	all := &StatementArtifacts{Rollouts: make(map[string]manifest.Received)}
 	for _, f := range findings {
 		a := events.ArtifactOf(f)
 		if a == nil {
 			continue
 		}
-		received, err := l.Artifact(ctx, *a)
+		received, err := readArtifact(ctx, from, *a)
 		if err != nil {
 			return nil, err
 		}

@@ -4,13 +4,13 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"os"
+	"net/url"
+	"strings"
 	"time"
 
 	"fleetlog/events"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 	"github.com/sirupsen/logrus"
 	"github.com/synadia-io/orbit.go/natscontext"
 )
@@ -45,36 +45,56 @@ var ErrSameKey = errors.New("nkey of the connection is the writer's key: use the
 // later. writer is the key that the connection must not use; nil when the
 // caller signs nothing.
 func Connect(c Connection, writer *events.PublicKey) (*nats.Conn, error) {
-	if err := checkSeed(c.NKeyFile, writer); err != nil {
-		return nil, err
-	}
 	options, err := c.options()
 	if err != nil {
 		return nil, err
 	}
+	if writer != nil {
+		options = append(options, refuseKey(*writer)) // last: it looks at what the others have set
+	}
 	if c.Context == "" {
 		nc, err := nats.Connect(c.URL, options...)
+		if errors.Is(err, ErrSameKey) {
+			return nil, err
+		}
 		if err != nil {
-			return nil, fmt.Errorf("connect to %s: %w: %w", c.URL, ErrUnavailable, err)
+			return nil, fmt.Errorf("connect to %s: %w: %w: check that it runs there and takes these credentials", redact(c.URL), ErrUnavailable, err)
+		}
+		if !nc.IsConnected() {
+			c.Log.WithField("url", redact(c.URL)).Warn("no broker answers yet, trying on: check that it runs there and takes these credentials")
 		}
 		return nc, nil
 	}
-	nc, settings, err := natscontext.Connect(c.Context, options...)
+	nc, _, err := natscontext.Connect(c.Context, options...)
+	if errors.Is(err, ErrSameKey) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect with context %s: %w: %w", c.Context, ErrUnavailable, err)
 	}
-	if err := checkSeed(settings.NKey, writer); err != nil {
-		nc.Close()
-		return nil, err
-	}
 	return nc, nil
+}
+
+// redact hides the passwords in URLs separated by commas.
+func redact(urls string) string {
+	parts := strings.Split(urls, ",")
+	for i, part := range parts {
+		if !strings.Contains(part, "://") {
+			part = "nats://" + part
+		}
+		parts[i] = "(not a URL)"
+		if u, err := url.Parse(strings.TrimSpace(part)); err == nil {
+			parts[i] = u.Redacted()
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 func (c Connection) options() ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name(c.Name), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(time.Second), nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
-		nats.RetryOnFailedConnect(c.Patient),
+		nats.RetryOnFailedConnect(c.Patient), nats.IgnoreAuthErrorAbort(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			c.Log.WithError(err).Warn("broker refused something") // a denied request looks like a timeout; the reason comes here
 		}),
@@ -109,30 +129,23 @@ func (c Connection) options() ([]nats.Option, error) {
 	return options, nil
 }
 
-// checkSeed compares the public key of an nkey seed file with the writer's.
-func checkSeed(path string, writer *events.PublicKey) error {
-	if path == "" || writer == nil {
-		return nil
+// refuseKey keeps the writer's key from signing what a server sends, whether an
+// nkey seed, a credentials file or a saved context names it: before a connection
+// is made, and should the file change, at every later one.
+func refuseKey(writer events.PublicKey) nats.Option {
+	return func(o *nats.Options) error {
+		sign := o.SignatureCB
+		if sign == nil {
+			return nil
+		}
+		o.SignatureCB = func(nonce []byte) ([]byte, error) {
+			signature, err := sign(nonce)
+			if err == nil && ed25519.Verify(writer[:], nonce, signature) {
+				return nil, ErrSameKey
+			}
+			return signature, err
+		}
+		_, err := o.SignatureCB([]byte("fleetlog: whose key is this?"))
+		return err
 	}
-	seed, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("read nkey seed: %w", err)
-	}
-	pair, err := nkeys.ParseDecoratedNKey(seed)
-	if err != nil {
-		return fmt.Errorf("read nkey seed %s: %w", path, err)
-	}
-	defer pair.Wipe()
-	public, err := pair.PublicKey()
-	if err != nil {
-		return fmt.Errorf("read nkey seed %s: %w", path, err)
-	}
-	raw, err := nkeys.Decode(nkeys.PrefixByteUser, []byte(public))
-	if err != nil || len(raw) != ed25519.PublicKeySize {
-		return fmt.Errorf("read nkey seed %s: it is not a user's", path)
-	}
-	if events.PublicKey(raw) == *writer {
-		return ErrSameKey
-	}
-	return nil
 }

@@ -27,7 +27,7 @@ var (
 	// ErrContention: noise slipped in before every attempt.
 	ErrContention = errors.New("other messages came before the tick each time")
 	// ErrMissing: a stream of the log does not exist.
-	ErrMissing = errors.New("stream does not exist")
+	ErrMissing = errors.New("stream does not exist: make the log with fleetlog provision, or correct --fleet or --nats-domain")
 	// ErrAhead: the position that reading should continue from is beyond the
 	// stream's end, or holds another message than it did.
 	ErrAhead = errors.New("stream does not hold the position read before")
@@ -97,6 +97,9 @@ func apiError(what string, err error) error {
 		}
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return fmt.Errorf("%s: %w", what, ErrNoMessage)
+		}
+		if errors.Is(err, nats.ErrReconnectBufExceeded) { // nothing is kept for later while there is no connection
+			return fmt.Errorf("%s: %w: not connected to it", what, ErrUnavailable)
 		}
 		if errors.Is(err, nats.ErrMaxPayload) {
 			return fmt.Errorf("%s: message is larger than the server's max_payload: %w", what, err)

@@ -25,23 +25,25 @@ type Delivery struct {
 // connection busy, and far below what makes a server cut a slow client.
 const pullMessages = 2000
 
-// idleCheck is how long nothing may come before the stream is asked whether it
-// still holds what was read.
-const idleCheck = 15 * time.Second
+// checkEvery is how often the stream is asked whether it still holds what was
+// read, because a consumer does not notice that it was replaced.
+const checkEvery = 15 * time.Second
 
 // Follow yields the valid ticks behind head in order, and goes on until the
 // context ends or an error is yielded; the error is the last thing yielded. It
-// never yields part of a tick. Errors: [ErrAhead] when the stream does not hold
-// head, [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
+// never yields part of a tick. Errors: [ErrAhead] when the stream does not hold,
+// or no longer holds, what was read, [ErrMissing], [*GapError],
+// [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) Follow(ctx context.Context, head events.Head) iter.Seq2[Delivery, error] {
-	return l.follow(ctx, events.NewChain(l.place.Fleet, l.writers, head))
+	return l.follow(ctx, head, checkEvery)
 }
 
-func (l *Log) follow(ctx context.Context, chain *events.Chain) iter.Seq2[Delivery, error] {
+func (l *Log) follow(ctx context.Context, head events.Head, check time.Duration) iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		f := &following{log: l, chain: chain, next: chain.Head().Seq + 1}
+		chain := events.NewChain(l.place.Fleet, l.writers, head)
+		f := &following{log: l, chain: chain, next: head.Seq + 1, check: check}
 		if err := f.run(ctx, yield); err != nil {
 			yield(Delivery{}, err)
 		}
@@ -52,13 +54,14 @@ type following struct {
 	log   *Log
 	chain *events.Chain
 	next  uint64 // sequence expected
+	check time.Duration
 }
 
 // errStopped ends a following whose caller wants no more.
 var errStopped = errors.New("caller stopped")
 
 func (f *following) run(ctx context.Context, yield func(Delivery, error) bool) error {
-	last, err := f.holds(ctx)
+	last, err := f.log.holds(ctx, f.chain.Head())
 	if err != nil {
 		return err
 	}
@@ -116,34 +119,44 @@ func receive(ctx context.Context, messages jetstream.MessagesContext, to chan<- 
 }
 
 func (f *following) consume(ctx context.Context, incoming <-chan received, yield func(Delivery, error) bool) error {
-	idle := time.NewTicker(idleCheck)
-	defer idle.Stop()
-	quiet := false
+	check := time.NewTicker(f.check)
+	defer check.Stop()
+	settled, next := f.chain.Head(), f.next // at the last check
 	for {
+		var delivery Delivery
+		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-idle.C:
-			if quiet {
-				if _, err := f.holds(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
-					return err
-				}
-			}
-			quiet = true
+		case <-check.C:
+			delivery, err = f.look(ctx, settled, next)
+			settled, next = f.chain.Head(), f.next
 		case r := <-incoming:
-			quiet = false
 			if r.err != nil {
 				return apiError("follow "+f.log.place.Fleet.EventsStream(), r.err)
 			}
-			delivery, err := f.take(r.message)
-			if err != nil {
-				return err
-			}
-			if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp) && !yield(delivery, nil) {
-				return errStopped
-			}
+			delivery, err = f.take(r.message)
+		}
+		if err != nil {
+			return err
+		}
+		if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp) && !yield(delivery, nil) {
+			return errStopped
 		}
 	}
+}
+
+// look checks that the stream still holds what had been read at the last check:
+// what came since, a copy may not have yet. When nothing has come since, and
+// nothing is stored behind what was read, the beginning of a tick that was read
+// last is none: ticks are stored whole.
+func (f *following) look(ctx context.Context, settled events.Head, next uint64) (Delivery, error) {
+	last, err := f.log.holds(ctx, settled)
+	if errors.Is(err, ErrUnavailable) {
+		return Delivery{}, nil // the consumer waits for the broker
+	}
+	caughtUp := err == nil && f.chain.Open() && next == f.next && last == f.next-1
+	return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
 }
 
 // take pushes one message through the chain.
@@ -165,30 +178,38 @@ func (f *following) take(m jetstream.Msg) (Delivery, error) {
 	return Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq}, nil
 }
 
-// holds checks that the stream still is the log that was read: the same
-// opening, an end not before what was read, and the same last tick. A consumer
-// that starts beyond the end would wait there in silence.
-func (f *following) holds(ctx context.Context) (last uint64, err error) {
-	head := f.chain.Head()
-	if last, err = f.log.LastSequence(ctx); err != nil {
-		return 0, err
-	}
-	opening, err := f.log.Message(ctx, 1)
+// holds checks that the stream is the log that was read up to head: the same
+// opening, an end not before head, and head where it was. A consumer that starts
+// beyond the end would wait there in silence.
+func (l *Log) holds(ctx context.Context, head events.Head) (last uint64, err error) {
+	state, err := l.bounds(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if sum(opening) != f.log.opening.Digest {
-		return 0, fmt.Errorf("%w: it begins with another LogOpened", ErrAhead)
+	if state.LastSeq < head.Seq {
+		return 0, fmt.Errorf("%w: its end is %d, read was up to %d", ErrAhead, state.LastSeq, head.Seq)
 	}
-	if last < head.Seq {
-		return 0, fmt.Errorf("%w: its end is %d, read was up to %d", ErrAhead, last, head.Seq)
+	if state.FirstSeq > l.opening.Seq {
+		return 0, &GapError{l.place.Fleet.EventsStream(), l.opening.Seq, state.FirstSeq - 1}
 	}
-	m, err := f.log.Message(ctx, head.Seq)
-	if err != nil {
-		return 0, err
+	for _, read := range []events.Head{l.opening, head} {
+		m, err := l.Message(ctx, read.Seq)
+		if err != nil {
+			return 0, lags(err, read.Seq)
+		}
+		if sum(m) != read.Digest {
+			return 0, fmt.Errorf("%w: sequence %d holds another message", ErrAhead, read.Seq)
+		}
 	}
-	if sum(m) != head.Digest {
-		return 0, fmt.Errorf("%w: sequence %d holds another message", ErrAhead, head.Seq)
+	return state.LastSeq, nil
+}
+
+// lags gives the absence of a message that is before the stream's end its
+// meaning: the copy that answered does not have it yet. Were it lost, following
+// would meet the gap.
+func lags(err error, seq uint64) error {
+	if errors.Is(err, ErrNoMessage) {
+		return fmt.Errorf("%w: the copy that answered lags behind sequence %d", ErrUnavailable, seq)
 	}
-	return last, nil
+	return err
 }

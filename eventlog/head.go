@@ -11,68 +11,74 @@ import (
 
 // Head reads the last valid tick from any copy of the log.
 func (l *Log) Head(ctx context.Context) (events.Head, error) {
-	return l.headFrom(ctx, anyCopy{l})
-}
-
-// headFrom finds the last valid tick: the newest message on the TickCompleted
-// subject that is one by itself. Noise on that subject is stepped over. The
-// tick's predecessor need not be read: an accepted writer signed its digest.
-func (l *Log) headFrom(ctx context.Context, from source) (events.Head, error) {
-	seq, err := from.last(ctx, l.place.Fleet.EventSubject("TickCompleted"))
-	if errors.Is(err, ErrNoMessage) {
-		return l.opening, nil
-	}
-	if err != nil {
-		return events.Head{}, fmt.Errorf("read the last tick: %w", err)
-	}
-	tick, err := l.tickAtOrBefore(ctx, from, seq)
+	tick, err := l.newest(ctx, anyCopy{l.events}, l.opening.Seq)
 	if errors.Is(err, ErrNoTick) {
 		return l.opening, nil
 	}
 	if err != nil {
-		return events.Head{}, fmt.Errorf("read the last tick: %w", err)
+		return events.Head{}, err
 	}
 	return tick.Head, nil
 }
 
-// tickAtOrBefore reads the newest valid tick that is stored at or before seq.
-// Error: [ErrNoTick], [*GapError], [*events.UnknownTypeError].
-func (l *Log) tickAtOrBefore(ctx context.Context, from source, seq uint64) (*events.Tick, error) {
-	for seq > l.opening.Seq {
+// newest reads the last valid tick behind the sequence above, stepping back from
+// the newest message on the TickCompleted subject. Error: [ErrNoTick],
+// [*GapError], [*events.UnknownTypeError].
+func (l *Log) newest(ctx context.Context, from source, above uint64) (*events.Tick, error) {
+	seq, err := from.last(ctx, l.ends())
+	if errors.Is(err, ErrNoMessage) {
+		return nil, ErrNoTick
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the last tick: %w", err)
+	}
+	return l.tickAtOrBefore(ctx, from, seq, above)
+}
+
+// tickAtOrBefore reads the newest valid tick that ends at or before seq, but
+// behind above. Noise is stepped over. The tick's predecessor need not be read:
+// an accepted writer signed its digest.
+func (l *Log) tickAtOrBefore(ctx context.Context, from source, seq, above uint64) (*events.Tick, error) {
+	for ; seq > above; seq-- {
 		m, err := from.message(ctx, seq)
-		if errors.Is(err, ErrNoMessage) {
-			return nil, &GapError{l.place.Fleet.EventsStream(), seq, seq}
-		}
 		if err != nil {
-			return nil, err
+			return nil, l.lost(err, seq)
 		}
-		findings, ends := l.ends(m, seq)
-		if ends {
-			tick, err := l.readTick(ctx, from, seq-findings, seq)
-			var unknown *events.UnknownTypeError
-			if err == nil || errors.As(err, &unknown) || errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
-				return tick, err
+		head, err := l.chain().End(seq, m)
+		if err == nil {
+			var tick *events.Tick
+			if tick, err = l.readTick(ctx, from, head.Seq-uint64(head.Completed.Index), head.Seq); err == nil {
+				return tick, nil
 			}
 		}
-		seq--
+		if stops(err) || ctx.Err() != nil {
+			return nil, err
+		}
 	}
 	return nil, ErrNoTick
 }
 
-// ends tells whether m may end a tick here, and how many findings it then has.
-func (l *Log) ends(m events.Message, seq uint64) (findings uint64, ok bool) {
-	if m.Subject != l.place.Fleet.EventSubject("TickCompleted") {
-		return 0, false
+// stops tells what a reader must not step over from what makes noise.
+func stops(err error) bool {
+	var unknown *events.UnknownTypeError
+	var gap *GapError
+	return errors.As(err, &unknown) || errors.As(err, &gap) || errors.Is(err, ErrUnavailable)
+}
+
+// ends is the subject of the messages that end ticks.
+func (l *Log) ends() string { return l.place.Fleet.EventSubject("TickCompleted") }
+
+// lost gives the absence of a message that has been stored its meaning.
+func (l *Log) lost(err error, seq uint64) error {
+	if errors.Is(err, ErrNoMessage) {
+		return &GapError{l.place.Fleet.EventsStream(), seq, seq}
 	}
-	event, err := events.Decode(m.Body)
-	if err != nil {
-		return 0, false
-	}
-	completed, ok := event.(*events.TickCompleted)
-	if !ok || completed.Seq != seq || uint64(completed.Index) >= seq-l.opening.Seq {
-		return 0, false
-	}
-	return uint64(completed.Index), true
+	return err
+}
+
+// chain judges messages by themselves, whatever tick they follow.
+func (l *Log) chain() *events.Chain {
+	return events.NewChain(l.place.Fleet, l.writers, l.opening)
 }
 
 // readTick reads the messages first to last and judges them as one tick.
@@ -81,7 +87,7 @@ func (l *Log) readTick(ctx context.Context, from source, first, last uint64) (*e
 	for seq := first; seq <= last; seq++ {
 		m, err := from.message(ctx, seq)
 		if err != nil {
-			return nil, err
+			return nil, l.lost(err, seq)
 		}
 		messages = append(messages, m)
 	}
@@ -89,9 +95,10 @@ func (l *Log) readTick(ctx context.Context, from source, first, last uint64) (*e
 }
 
 // Statement reads the tick whose findings are stored at first to last, from any
-// copy.
+// copy. Error: [*GapError], [*events.UnknownTypeError], [ErrUnavailable], or what
+// is wrong with it.
 func (l *Log) Statement(ctx context.Context, first, last uint64) (*events.Tick, error) {
-	return l.statementFrom(ctx, anyCopy{l}, first, last)
+	return l.statementFrom(ctx, anyCopy{l.events}, first, last)
 }
 
 func (l *Log) statementFrom(ctx context.Context, from source, first, last uint64) (*events.Tick, error) {
@@ -105,26 +112,27 @@ func (l *Log) statementFrom(ctx context.Context, from source, first, last uint64
 // sum is the SHA-256 of a stored body, as the chain names it.
 func sum(m events.Message) manifest.Digest { return manifest.Sum(m.Body) }
 
-// HeadAt reads the head that a reader stopped at: LogOpened, or the valid tick
-// that is stored at seq. Error: [ErrAhead] when there is another message.
+// HeadAt reads the head that a reader stopped at: LogOpened, or the tick that
+// ends at seq, whose findings the reader has read. Errors: [ErrAhead] when there
+// is another message, [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) HeadAt(ctx context.Context, seq uint64) (events.Head, error) {
 	if seq == l.opening.Seq {
 		return l.opening, nil
 	}
+	last, err := l.LastSequence(ctx)
+	if err != nil {
+		return events.Head{}, err
+	}
+	if last < seq {
+		return events.Head{}, fmt.Errorf("%w: its end is %d, before sequence %d", ErrAhead, last, seq)
+	}
 	m, err := l.Message(ctx, seq)
-	if errors.Is(err, ErrNoMessage) {
-		return events.Head{}, fmt.Errorf("%w: nothing is stored at sequence %d", ErrAhead, seq)
-	}
 	if err != nil {
-		return events.Head{}, err
+		return events.Head{}, lags(err, seq)
 	}
-	findings, ok := l.ends(m, seq)
-	if !ok {
-		return events.Head{}, fmt.Errorf("%w: no tick ends at sequence %d", ErrAhead, seq)
+	head, err := l.chain().End(seq, m)
+	if err != nil && !stops(err) {
+		err = fmt.Errorf("%w: sequence %d: %w", ErrAhead, seq, err)
 	}
-	tick, err := l.readTick(ctx, anyCopy{l}, seq-findings, seq)
-	if err != nil {
-		return events.Head{}, err
-	}
-	return tick.Head, nil
+	return head, err
 }

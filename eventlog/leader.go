@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"fleetlog/events"
 
@@ -12,36 +11,59 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// source reads single messages of the events stream. A writer reads from the
-// leader, because what it decides must not rest on a copy that lags behind; a
-// reader from any copy.
+// source reads single messages of one stream. A writer reads from the leader,
+// because what it decides must not rest on a copy that lags behind; a reader
+// from any copy.
 type source interface {
 	message(ctx context.Context, seq uint64) (events.Message, error)
+	// last is the place of the newest message on the subject.
 	last(ctx context.Context, subject string) (seq uint64, err error)
+	// next reads the first message on the subject at or behind seq.
+	next(ctx context.Context, subject string, seq uint64) (events.Message, uint64, error)
 }
 
 // anyCopy reads by direct get.
-type anyCopy struct{ log *Log }
+type anyCopy struct{ stream jetstream.Stream }
 
 func (s anyCopy) message(ctx context.Context, seq uint64) (events.Message, error) {
-	return s.log.Message(ctx, seq)
+	m, err := s.stream.GetMsg(ctx, seq)
+	if err != nil {
+		return events.Message{}, apiError(fmt.Sprintf("read sequence %d of %s", seq, s.stream.CachedInfo().Config.Name), err)
+	}
+	return stored(m), nil
 }
 
 func (s anyCopy) last(ctx context.Context, subject string) (uint64, error) {
-	m, err := s.log.events.GetLastMsgForSubject(ctx, subject)
+	m, err := s.stream.GetLastMsgForSubject(ctx, subject)
 	if err != nil {
 		return 0, apiError("read last "+subject, err)
 	}
 	return m.Sequence, nil
 }
 
+func (s anyCopy) next(ctx context.Context, subject string, seq uint64) (events.Message, uint64, error) {
+	m, err := s.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+	if err != nil {
+		return events.Message{}, 0, apiError("read next "+subject, err)
+	}
+	return stored(m), m.Sequence, nil
+}
+
+func stored(m *jetstream.RawStreamMsg) events.Message {
+	return events.Message{Subject: m.Subject, Header: m.Header, Body: m.Data}
+}
+
 // leader asks $JS.API.STREAM.MSG.GET, which the stream's leader alone answers;
 // the library's own Get would ask any copy.
-type leader struct{ log *Log }
+type leader struct {
+	log    *Log
+	stream string
+}
 
 type messageRequest struct {
 	Seq  uint64 `json:"seq,omitzero"`
 	Last string `json:"last_by_subj,omitzero"`
+	Next string `json:"next_by_subj,omitzero"`
 }
 
 type messageResponse struct {
@@ -56,47 +78,46 @@ type messageResponse struct {
 
 func (s leader) message(ctx context.Context, seq uint64) (events.Message, error) {
 	r, err := s.get(ctx, messageRequest{Seq: seq})
-	if err != nil {
-		return events.Message{}, err
-	}
-	header, err := nats.DecodeHeadersMsg(r.Message.Header)
-	if err != nil && len(r.Message.Header) > 0 {
-		header = nil // unreadable headers make the message noise, not an obstacle
-	}
-	return events.Message{Subject: r.Message.Subject, Header: header, Body: r.Message.Data}, nil
+	return r.read(), err
 }
 
 func (s leader) last(ctx context.Context, subject string) (uint64, error) {
 	r, err := s.get(ctx, messageRequest{Last: subject})
-	if err != nil {
-		return 0, err
-	}
-	return r.Message.Seq, nil
+	return r.Message.Seq, err
 }
 
-func (s leader) get(ctx context.Context, request messageRequest) (*messageResponse, error) {
+func (s leader) next(ctx context.Context, subject string, seq uint64) (events.Message, uint64, error) {
+	r, err := s.get(ctx, messageRequest{Seq: seq, Next: subject})
+	return r.read(), r.Message.Seq, err
+}
+
+func (r messageResponse) read() events.Message {
+	header, err := nats.DecodeHeadersMsg(r.Message.Header)
+	if err != nil {
+		header = nil // unreadable headers make the message noise, not an obstacle
+	}
+	return events.Message{Subject: r.Message.Subject, Header: header, Body: r.Message.Data}
+}
+
+func (s leader) get(ctx context.Context, request messageRequest) (response messageResponse, err error) {
 	payload, err := json.Marshal(request)
 	if err != nil {
-		return nil, fmt.Errorf("read from leader: %w", err)
+		return response, fmt.Errorf("read from leader: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.log.wait.api)
 	defer cancel()
-	reply, err := s.log.nc.RequestWithContext(ctx, s.log.api("STREAM.MSG.GET."+s.log.place.Fleet.EventsStream()), payload)
+	reply, err := s.log.nc.RequestWithContext(ctx, s.log.api("STREAM.MSG.GET."+s.stream), payload)
 	if err != nil {
-		return nil, apiError("read from leader", err)
+		return response, apiError("read from leader", err)
 	}
-	var response messageResponse
 	if err := json.Unmarshal(reply.Data, &response); err != nil {
-		return nil, fmt.Errorf("read from leader: %w", err)
+		return response, fmt.Errorf("read from leader: %w", err)
 	}
 	if response.Error != nil {
-		return nil, apiError("read from leader", response.Error)
+		return response, apiError("read from leader", response.Error)
 	}
-	return &response, nil
+	return response, nil
 }
-
-// apiTimeout bounds one question to the broker.
-const apiTimeout = 5 * time.Second
 
 func (l *Log) api(request string) string {
 	if l.place.Domain == "" {

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"fleetlog/events"
 
@@ -20,12 +21,25 @@ type Place struct {
 // Log is an open log. It keeps no state beside what LogOpened says, and may be
 // used by several goroutines.
 type Log struct {
-	place   Place
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	events  jetstream.Stream
-	opening events.Head
-	writers []events.PublicKey
+	place     Place
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	events    jetstream.Stream
+	artifacts jetstream.Stream
+	opening   events.Head
+	writers   []events.PublicKey
+	wait      waits
+}
+
+// waits bound how long a broker that does not answer is waited for.
+type waits struct {
+	api    time.Duration // one question
+	commit time.Duration // one attempt to store a tick or an artifact
+	ack    time.Duration // an answer inside a batch, where the library does not look at the context
+}
+
+func defaultWaits() waits {
+	return waits{api: 5 * time.Second, commit: 10 * time.Second, ack: 5 * time.Second}
 }
 
 // Open checks that both streams are there with settings that keep history, and
@@ -39,7 +53,7 @@ func Open(ctx context.Context, nc *nats.Conn, place Place) (*Log, error) {
 	if l.events, err = l.checkedStream(ctx, eventsConfig(place.Fleet, Limits{})); err != nil {
 		return nil, err
 	}
-	if _, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
+	if l.artifacts, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
 		return nil, err
 	}
 	if err := l.readOpening(ctx); err != nil {
@@ -60,7 +74,7 @@ func connect(nc *nats.Conn, place Place) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
-	return &Log{place: place, nc: nc, js: js}, nil
+	return &Log{place: place, nc: nc, js: js, wait: defaultWaits()}, nil
 }
 
 func (l *Log) checkedStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
@@ -99,18 +113,19 @@ func (l *Log) Writers() []events.PublicKey { return l.writers }
 // Message reads one message of the events stream, from any copy. Error:
 // [ErrNoMessage], [ErrUnavailable].
 func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {
-	stored, err := l.events.GetMsg(ctx, seq)
-	if err != nil {
-		return events.Message{}, apiError(fmt.Sprintf("read sequence %d of %s", seq, l.place.Fleet.EventsStream()), err)
-	}
-	return events.Message{Subject: stored.Subject, Header: stored.Header, Body: stored.Data}, nil
+	return anyCopy{l.events}.message(ctx, seq)
 }
 
 // LastSequence is the sequence of the newest stored event.
 func (l *Log) LastSequence(ctx context.Context) (uint64, error) {
+	state, err := l.bounds(ctx)
+	return state.LastSeq, err
+}
+
+func (l *Log) bounds(ctx context.Context) (jetstream.StreamState, error) {
 	info, err := l.events.Info(ctx)
 	if err != nil {
-		return 0, apiError("look up stream "+l.place.Fleet.EventsStream(), err)
+		return jetstream.StreamState{}, apiError("look up stream "+l.place.Fleet.EventsStream(), err)
 	}
-	return info.State.LastSeq, nil
+	return info.State, nil
 }

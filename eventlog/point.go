@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -79,97 +78,48 @@ func pointError(text string) error {
 
 // At reads the last valid tick at or before the point, by its own time or
 // number, in a handful of direct reads whatever the log's length. Error:
-// [ErrNoTick].
+// [ErrNoTick], [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) At(ctx context.Context, p Point) (*events.Tick, error) {
-	from := anyCopy{l}
-	newest, err := l.headFrom(ctx, from)
+	return l.at(ctx, anyCopy{l.events}, p)
+}
+
+func (l *Log) at(ctx context.Context, from source, p Point) (*events.Tick, error) {
+	newest, err := l.newest(ctx, from, l.opening.Seq)
 	if err != nil {
 		return nil, err
 	}
-	if newest.Completed == nil {
-		return nil, ErrNoTick
-	}
-	last, err := l.tickAtOrBefore(ctx, from, newest.Seq)
-	if err != nil {
+	head, err := l.headAt(ctx, from, newest.Head, p)
+	switch {
+	case err != nil:
 		return nil, err
+	case head.Seq == newest.Head.Seq:
+		return newest, nil
 	}
+	return l.tickAtOrBefore(ctx, from, head.Seq, l.opening.Seq)
+}
+
+func (l *Log) headAt(ctx context.Context, from source, newest events.Head, p Point) (events.Head, error) {
+	s := &search{log: l, from: from}
 	switch p.kind {
 	case pointSeq:
-		if p.n >= last.Head.Seq {
-			return last, nil
-		}
-		return l.tickAtOrBefore(ctx, from, p.n)
-	case pointNumber:
-		tick, err := l.search(ctx, last, float64(p.n), func(h events.Head) float64 { return float64(h.Number) })
-		if err == nil && tick.Head.Number != p.n {
-			return nil, fmt.Errorf("tick %d: %w", p.n, ErrNoTick)
-		}
-		return tick, err
+		s.key, s.want = bySeq, float64(p.n)
 	case pointTime:
-		return l.searchTime(ctx, last, p.at)
+		s.key, s.want = byTime, float64(p.at.UnixMilli())
+	case pointNumber:
+		s.key, s.want = byNumber, float64(p.n)
+		head, err := s.before(ctx, newest)
+		if err == nil && head.Number != p.n {
+			return head, fmt.Errorf("tick %d: %w", p.n, ErrNoTick)
+		}
+		return head, err
 	case pointID:
-		return l.searchID(ctx, last, p)
-	}
-	return last, nil
-}
-
-func (l *Log) searchTime(ctx context.Context, last *events.Tick, at time.Time) (*events.Tick, error) {
-	return l.search(ctx, last, float64(at.UnixMilli()), func(h events.Head) float64 { return float64(h.Time) })
-}
-
-// idNeighbours is how far the time in a tick's id may be from the tick's own
-// time, in ticks.
-const idNeighbours = 16
-
-func (l *Log) searchID(ctx context.Context, last *events.Tick, p Point) (*events.Tick, error) {
-	tick, err := l.searchTime(ctx, last, p.at.Add(time.Minute))
-	for range idNeighbours {
-		if err != nil || tick.Head.Tick == p.id {
-			break
+		head, err := l.withID(ctx, from, newest, p)
+		if err != nil {
+			return head, fmt.Errorf("tick %s: %w", p.id, err)
 		}
-		tick, err = l.tickAtOrBefore(ctx, anyCopy{l}, tick.Head.Seq-uint64(tick.Completed.Index)-1)
+		return head, nil
+	default:
+		return newest, nil
 	}
-	if errors.Is(err, ErrNoTick) || err == nil && tick.Head.Tick != p.id {
-		return nil, fmt.Errorf("tick %s: %w", p.id, ErrNoTick)
-	}
-	return tick, err
-}
-
-// search finds the last tick whose key is at most want. The key never falls
-// along the log, so the place is estimated from the two ends and the estimate
-// tightened; every third step halves instead, which bounds the steps where the
-// key does not grow evenly.
-func (l *Log) search(ctx context.Context, last *events.Tick, want float64, key func(events.Head) float64) (*events.Tick, error) {
-	if key(last.Head) <= want {
-		return last, nil
-	}
-	from := anyCopy{l}
-	low, high := l.opening, last.Head // key(low) <= want < key(high), once low is a tick
-	var found *events.Tick
-	for step := 0; high.Seq-uint64(high.Completed.Index) > low.Seq+1; step++ {
-		first, end := low.Seq+1, high.Seq-uint64(high.Completed.Index)-1
-		guess := first + (end-first)/2
-		if span := key(high) - key(low); step%3 != 2 && span > 0 {
-			share := (want - key(low)) / span
-			guess = first + uint64(max(0, min(1, share))*float64(end-first))
-		}
-		tick, err := l.tickAtOrBefore(ctx, from, guess)
-		if err != nil && !errors.Is(err, ErrNoTick) {
-			return nil, err
-		}
-		if err != nil || tick.Head.Seq <= low.Seq {
-			low.Seq = guess // no tick ends between low and the guess
-			continue
-		}
-		if key(tick.Head) <= want {
-			found = tick
-			low = tick.Head
-		} else {
-			high = tick.Head
-		}
-	}
-	if found == nil {
-		return nil, ErrNoTick
-	}
-	return found, nil
+	return s.before(ctx, newest)
 }

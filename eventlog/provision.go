@@ -34,7 +34,7 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 	if l.events, err = l.ensureStream(ctx, eventsConfig(place.Fleet, p.Limits)); err != nil {
 		return nil, err
 	}
-	if _, err = l.ensureStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil {
+	if l.artifacts, err = l.ensureStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil {
 		return nil, err
 	}
 	last, err := l.LastSequence(ctx)

@@ -3,7 +3,6 @@ package eventlog
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"fleetlog/events"
 
@@ -15,15 +14,11 @@ import (
 // ackEvery bounds how many messages of a batch are under way unanswered.
 const ackEvery = 500
 
-// batchAckTimeout bounds the wait for an answer inside a batch; the library
-// does not look at the context there.
-const batchAckTimeout = 5 * time.Second
-
 // publish stores the messages all or none, and returns the sequence of the
 // last one. One message needs no batch, which would cost several syncs of the
 // disk.
 func (l *Log) publish(ctx context.Context, messages []*nats.Msg) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.wait.commit)
 	defer cancel()
 	if len(messages) == 1 {
 		ack, err := l.js.PublishMsg(ctx, messages[0], jetstream.WithRetryAttempts(0))
@@ -33,16 +28,13 @@ func (l *Log) publish(ctx context.Context, messages []*nats.Msg) (uint64, error)
 		return ack.Sequence, nil
 	}
 	ack, err := jetstreamext.PublishMsgBatch(ctx, l.js, messages, jetstreamext.BatchFlowControl{
-		AckFirst: true, AckEvery: ackEvery, AckTimeout: batchAckTimeout,
+		AckFirst: true, AckEvery: ackEvery, AckTimeout: l.wait.ack,
 	})
 	if err != nil {
 		return 0, err
 	}
 	return ack.Sequence, nil
 }
-
-// commitTimeout bounds one attempt to store a tick or an artifact.
-const commitTimeout = 10 * time.Second
 
 // publishFenced stores a tick directly behind sequence end, or not at all.
 func (l *Log) publishFenced(ctx context.Context, tick []events.Message, end uint64) error {

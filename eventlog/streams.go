@@ -74,7 +74,7 @@ func (e *DriftError) Error() string {
 	for i, d := range e.Differences {
 		parts[i] = fmt.Sprintf("%s is %s, want %s", d.Setting, d.Have, d.Want)
 	}
-	return fmt.Sprintf("stream %s would lose history: %s", e.Stream, strings.Join(parts, "; "))
+	return fmt.Sprintf("stream %s would lose history: %s; correct its settings, or provision the log of another fleet name", e.Stream, strings.Join(parts, "; "))
 }
 
 // drift compares what is set with what keeps history. Limits in bytes and

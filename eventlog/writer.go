@@ -23,8 +23,7 @@ const maxRebuilds = 5
 type Writer struct {
 	log      *Log
 	base     events.Base
-	end      uint64                   // of the stream, when base was read
-	broker   time.Time                // the broker's clock, when base was read
+	end      uint64                   // of the stream; no tick behind base ends up to it
 	attempts map[manifest.Digest]bool // own ticks whose fate is not known
 	noise    func(count uint64)
 }
@@ -32,8 +31,7 @@ type Writer struct {
 // NewWriter reads the last valid tick, its statement and the newest verified
 // statement. noise is told how many foreign messages came before a tick.
 func (l *Log) NewWriter(ctx context.Context, noise func(count uint64)) (*Writer, error) {
-	w := &Writer{log: l, noise: noise}
-	w.base.Fleet, w.base.Head = l.place.Fleet, l.opening
+	w := &Writer{log: l, base: events.Base{Fleet: l.place.Fleet, Head: l.opening}, end: l.opening.Seq, noise: noise}
 	if _, err := w.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -44,76 +42,117 @@ func (l *Log) NewWriter(ctx context.Context, noise func(count uint64)) (*Writer,
 func (w *Writer) Base() events.Base { return w.base }
 
 // Refresh reads the end of the log anew, and tells whether another writer has
-// appended since.
+// appended since. Errors: [ErrAhead] when the stream is not the one that was
+// read before, [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
 func (w *Writer) Refresh(ctx context.Context) (other bool, err error) {
-	if err := w.readEnd(ctx); err != nil {
+	end, err := w.readEnd(ctx)
+	if err != nil || end == w.end {
 		return false, err
 	}
-	head, err := w.log.headFrom(ctx, leader{w.log})
-	if err != nil {
-		return false, err
-	}
-	if head.Digest == w.base.Head.Digest {
+	tick, err := w.log.newest(ctx, w.leader(), w.end)
+	if errors.Is(err, ErrNoTick) {
+		w.end = end
 		return false, nil
 	}
-	other = !w.attempts[head.Digest]
-	return other, w.rebase(ctx, head)
+	if err != nil {
+		return false, err
+	}
+	other = !w.attempts[tick.Head.Digest]
+	if err := w.rebase(ctx, tick); err != nil {
+		return false, err
+	}
+	w.end = max(end, tick.Head.Seq) // the tick may have come after the end was read
+	return other, nil
 }
 
-// readEnd asks for the end before the head is read: a tick that comes between
-// the two is then seen as the head, and one that comes later meets the fence.
-func (w *Writer) readEnd(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+// leader reads the events where a writer decides.
+func (w *Writer) leader() source { return leader{w.log, w.log.place.Fleet.EventsStream()} }
+
+// readEnd asks for the end before a newer tick is looked for: one that comes
+// between the two is then seen, and one that comes later meets the fence. The
+// stream must still hold the base where it was.
+func (w *Writer) readEnd(ctx context.Context) (uint64, error) {
+	info, err := w.info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	base, end := w.base.Head, info.State.LastSeq
+	if end < base.Seq {
+		return 0, fmt.Errorf("%w: its end is %d, before tick %d at %d", ErrAhead, end, base.Number, base.Seq)
+	}
+	m, err := w.leader().message(ctx, base.Seq)
+	if err != nil {
+		return 0, w.log.lost(err, base.Seq)
+	}
+	if sum(m) != base.Digest {
+		return 0, fmt.Errorf("%w: sequence %d holds another message than tick %d", ErrAhead, base.Seq, base.Number)
+	}
+	return end, nil
+}
+
+func (w *Writer) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.log.wait.api)
 	defer cancel()
 	info, err := w.log.events.Info(ctx)
-	if err != nil {
-		return apiError("look up stream "+w.log.place.Fleet.EventsStream(), err)
-	}
-	if end := info.State.LastSeq; end < w.base.Head.Seq {
-		return fmt.Errorf("%w: its end is %d, before tick %d at %d", ErrAhead, end, w.base.Head.Number, w.base.Head.Seq)
-	}
-	w.end, w.broker = info.State.LastSeq, info.TimeStamp
-	return nil
+	return info, apiError("look up stream "+w.log.place.Fleet.EventsStream(), err)
 }
 
-// BrokerTime is the broker's clock at the last [Writer.Refresh].
-func (w *Writer) BrokerTime() time.Time { return w.broker }
+// BrokerTime asks for the broker's clock.
+func (w *Writer) BrokerTime(ctx context.Context) (time.Time, error) {
+	info, err := w.info(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.TimeStamp, nil
+}
 
-// rebase makes head the tick that the next one follows.
-func (w *Writer) rebase(ctx context.Context, head events.Head) error {
-	base := events.Base{Fleet: w.log.place.Fleet, Head: head}
-	from := leader{w.log}
-	if t := head.Completed; t != nil {
-		stated, err := w.log.statementFrom(ctx, from, t.Statement.FirstSeq, t.Statement.LastSeq)
+// rebase makes the tick the one that the next one follows. Statements that the
+// base before it holds are not read again.
+func (w *Writer) rebase(ctx context.Context, tick *events.Tick) error {
+	t, before := tick.Completed, w.base.Head.Completed
+	stated := tick.Findings
+	switch {
+	case len(stated) > 0:
+	case before != nil && before.Statement.FirstSeq == t.Statement.FirstSeq:
+		stated = w.base.Last
+	default:
+		statement, err := w.log.statementFrom(ctx, w.leader(), t.Statement.FirstSeq, t.Statement.LastSeq)
 		if err != nil {
 			return err
 		}
-		if stated.Completed.Statement.Digest != t.Statement.Digest {
+		if statement.Completed.Statement.Digest != t.Statement.Digest {
 			return fmt.Errorf("statement at %d has another digest than tick %d names", t.Statement.FirstSeq, t.Number)
 		}
-		base.Last = stated.Findings
-		if base.LastVerified, err = w.log.lastVerified(ctx, from, t, stated); err != nil {
+		stated = statement.Findings
+	}
+	verified := stated
+	if t.Outcome == events.Skipped {
+		var err error
+		if verified, err = w.lastVerified(ctx, t); err != nil {
 			return err
 		}
 	}
-	w.base, w.attempts = base, nil
-	w.end = max(w.end, head.Seq) // it may have come after the end was read
+	w.base = events.Base{Fleet: w.base.Fleet, Head: tick.Head, Last: stated, LastVerified: verified}
+	w.attempts = nil
 	return nil
 }
 
-// lastVerified reads the findings of the newest verified tick at or before t,
-// whose statement is stated. While trust covers no set at all, that is a walk
-// from statement to statement.
-func (l *Log) lastVerified(ctx context.Context, from source, t *events.TickCompleted, stated *events.Tick) ([]events.Finding, error) {
-	if t.Outcome == events.Skipped && t.Set != nil {
-		verified, err := l.statementFrom(ctx, from, t.Set.FirstSeq, t.Set.LastSeq)
+// lastVerified reads the findings of the newest verified tick before t, which is
+// skipped. While trust covers no set at all, that is a walk from statement to
+// statement.
+func (w *Writer) lastVerified(ctx context.Context, t *events.TickCompleted) ([]events.Finding, error) {
+	if before := w.base.Head.Completed; t.Set != nil && before != nil && before.Set != nil && before.Set.FirstSeq == t.Set.FirstSeq {
+		return w.base.LastVerified, nil
+	}
+	if t.Set != nil {
+		verified, err := w.log.statementFrom(ctx, w.leader(), t.Set.FirstSeq, t.Set.LastSeq)
 		if err != nil {
 			return nil, err
 		}
 		return verified.Findings, nil
 	}
-	for stated.Completed.Outcome == events.Skipped {
-		before, err := l.tickAtOrBefore(ctx, from, stated.Completed.Statement.FirstSeq-1)
+	for first := t.Statement.FirstSeq; ; {
+		before, err := w.log.tickAtOrBefore(ctx, w.leader(), first-1, w.log.opening.Seq)
 		if errors.Is(err, ErrNoTick) {
 			return nil, nil
 		}
@@ -121,16 +160,26 @@ func (l *Log) lastVerified(ctx context.Context, from source, t *events.TickCompl
 			return nil, err
 		}
 		s := before.Completed.Statement
-		if stated, err = l.statementFrom(ctx, from, s.FirstSeq, s.LastSeq); err != nil {
-			return nil, err
+		if before.Completed.Outcome == events.Verified {
+			stated, err := w.log.statementFrom(ctx, w.leader(), s.FirstSeq, s.LastSeq)
+			if err != nil {
+				return nil, err
+			}
+			return stated.Findings, nil
 		}
+		first = s.FirstSeq
 	}
-	return stated.Findings, nil
+}
+
+// SetArtifacts reads from the leader the bytes that the newest verified statement
+// names, which the set is made of. Errors: [*ArtifactError], [ErrUnavailable].
+func (w *Writer) SetArtifacts(ctx context.Context) (*StatementArtifacts, error) {
+	return readArtifacts(ctx, leader{w.log, w.log.place.Fleet.ArtifactsStream()}, w.base.LastVerified)
 }
 
 // Build composes the messages of a tick on base from firstSeq on. It is called
-// again with a later firstSeq when noise came first, and must use the same
-// tick id.
+// for every attempt to store the tick, must use the same tick id each time, and
+// must give the same bytes for the same arguments. Its error ends the attempts.
 type Build func(base events.Base, firstSeq uint64) ([]events.Message, error)
 
 // Append stores one tick, whole or not at all, directly behind the stream's
@@ -139,24 +188,58 @@ type Build func(base events.Base, firstSeq uint64) ([]events.Message, error)
 // is then the other's tick), [ErrUnavailable] (the tick may still be stored;
 // [Writer.Refresh] tells), [ErrLogFull], [ErrBatchTooLarge], [ErrContention].
 func (w *Writer) Append(ctx context.Context, build Build) (*events.Tick, error) {
-	for range maxRebuilds + 1 {
-		messages, err := build(w.base, w.end+1)
-		if err != nil {
-			return nil, err
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second
+	for rebuilds := 0; rebuilds <= maxRebuilds; {
+		end := w.end
+		tick, err := w.try(ctx, build)
+		if err == nil || tick == nil {
+			return tick, err
 		}
-		tick, err := w.validate(messages)
-		if err != nil {
+		refused := err
+		mine, err := w.fate(ctx, tick)
+		switch {
+		case errors.Is(err, ErrUnavailable): // nothing is known yet
+		case err != nil:
 			return nil, err
-		}
-		moved, err := w.commit(ctx, messages, tick)
-		if err != nil {
-			return nil, err
-		}
-		if !moved {
+		case mine:
 			return tick, nil
+		case w.end != end:
+			w.noise(w.end - end)
+			rebuilds++
+			continue
+		case isFinal(refused):
+			return nil, refused
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("append tick: %w: %w", ErrUnavailable, context.Cause(ctx))
+		case <-time.After(pause.NextBackOff()):
 		}
 	}
 	return nil, fmt.Errorf("append tick: %w", ErrContention)
+}
+
+// try composes the tick for the end that is known, and publishes it. With an
+// error it returns the tick when that was published and may be stored.
+func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
+	messages, err := build(w.base, w.end+1)
+	if err != nil {
+		return nil, err
+	}
+	tick, err := w.validate(messages)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.log.publishFenced(ctx, messages, w.end); err != nil {
+		if w.attempts == nil {
+			w.attempts = make(map[manifest.Digest]bool)
+		}
+		w.attempts[tick.Head.Digest] = true
+		return tick, err
+	}
+	w.committed(tick)
+	return tick, nil
 }
 
 // validate judges the composed tick by the readers' own rule, so that nothing
@@ -178,43 +261,6 @@ func (w *Writer) validate(messages []events.Message) (*events.Tick, error) {
 	return nil, errors.New("append tick: composed an incomplete tick")
 }
 
-// commit publishes until the tick's fate is known. moved says that noise came
-// first and the tick must be composed anew.
-func (w *Writer) commit(ctx context.Context, messages []events.Message, tick *events.Tick) (moved bool, err error) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 2*time.Second
-	for {
-		published := w.log.publishFenced(ctx, messages, w.end)
-		if published == nil {
-			w.committed(tick)
-			return false, nil
-		}
-		if w.attempts == nil {
-			w.attempts = make(map[manifest.Digest]bool)
-		}
-		w.attempts[tick.Head.Digest] = true
-		end := w.end
-		mine, err := w.fate(ctx, tick)
-		switch {
-		case errors.Is(err, ErrUnavailable):
-		case err != nil:
-			return false, err
-		case mine:
-			return false, nil
-		case w.end != end:
-			w.noise(w.end - end)
-			return true, nil
-		case isFinal(published):
-			return false, published
-		}
-		select {
-		case <-ctx.Done():
-			return false, fmt.Errorf("append tick: %w: %w", ErrUnavailable, context.Cause(ctx))
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
-}
-
 // isFinal tells refusals that the same bytes would meet again.
 func isFinal(err error) bool {
 	var api *jetstream.APIError
@@ -230,28 +276,16 @@ func isFinal(err error) bool {
 // fate reads what has become of the tick after an error.
 func (w *Writer) fate(ctx context.Context, tick *events.Tick) (mine bool, err error) {
 	before := w.base.Head.Digest
-	if err := w.readEnd(ctx); err != nil {
+	other, err := w.Refresh(ctx)
+	switch head := w.base.Head; {
+	case err != nil || head.Digest == before:
 		return false, err
-	}
-	head, err := w.log.headFrom(ctx, leader{w.log})
-	if err != nil {
-		return false, err
-	}
-	switch head.Digest {
-	case tick.Head.Digest:
-		w.committed(tick)
+	case head.Digest == tick.Head.Digest:
 		return true, nil
-	case before:
-		return false, nil
+	case other:
+		return false, &OtherWriterError{head}
 	}
-	own := w.attempts[head.Digest]
-	if err := w.rebase(ctx, head); err != nil {
-		return false, err
-	}
-	if own {
-		return false, fmt.Errorf("append tick: an earlier attempt was stored meanwhile: %w", ErrContention)
-	}
-	return false, &OtherWriterError{head}
+	return false, fmt.Errorf("append tick: an earlier attempt was stored meanwhile: %w", ErrContention)
 }
 
 // committed makes the stored tick the new base without reading it again.

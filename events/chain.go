@@ -3,35 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
-	"strconv"
-
-	"fleetlog/manifest"
 )
-
-// Head is the last valid tick of a log: what the next one must follow. Before
-// the first tick it is LogOpened.
-type Head struct {
-	Lineage   string
-	Seq       uint64
-	Digest    manifest.Digest // SHA-256 of the body
-	Tick      string
-	Number    uint64
-	Time      Time
-	Opened    *LogOpened     // set exactly when the head is LogOpened
-	Completed *TickCompleted // set exactly when it is not
-}
-
-// Floor is the newest fleet accepted so far, in this log or the one that it
-// continues.
-func (h Head) Floor() *Floor {
-	if h.Completed != nil {
-		return h.Completed.Floor
-	}
-	if h.Opened != nil && h.Opened.Continues != nil {
-		return h.Opened.Continues.Floor
-	}
-	return nil
-}
 
 // Tick is a valid tick as it was read. Findings is empty when it is unchanged.
 type Tick struct {
@@ -57,39 +29,6 @@ type UnknownTypeError struct {
 // Error names the type and what to do.
 func (e *UnknownTypeError) Error() string {
 	return fmt.Sprintf("event of unknown type %q at sequence %d was written by an accepted writer: upgrade this program", e.Type, e.Seq)
-}
-
-// ErrNotOpened says that sequence 1 does not hold a LogOpened by an accepted
-// writer.
-var ErrNotOpened = errors.New("stream does not begin with a LogOpened by an accepted writer")
-
-// ReadOpening checks the message at sequence 1. With no accepted writers given
-// the log's own list is trusted (trust on first use); the caller remembers the
-// returned list from then on.
-func ReadOpening(fleet FleetName, m Message, accepted []PublicKey) (Head, []PublicKey, error) {
-	event, err := m.decode()
-	if err != nil {
-		return Head{}, nil, fmt.Errorf("%w: %w", ErrNotOpened, err)
-	}
-	opened, ok := event.(*LogOpened)
-	if !ok || opened.Fleet != fleet {
-		return Head{}, nil, fmt.Errorf("%w: it is a %s of fleet %s", ErrNotOpened, event.Head().Type, event.Head().Fleet)
-	}
-	writers := accepted
-	if len(writers) == 0 {
-		writers = opened.Writers
-	}
-	if !contains(writers, opened.Writer) {
-		return Head{}, nil, fmt.Errorf("%w: it was written by %s", ErrNotOpened, opened.Writer)
-	}
-	if !m.signedBy(opened.Writer, opened.Lineage) {
-		return Head{}, nil, fmt.Errorf("%w: its signature does not hold", ErrNotOpened)
-	}
-	head := Head{
-		Lineage: opened.Lineage, Seq: 1, Digest: digestOf(m.Body),
-		Tick: opened.Tick, Time: opened.Time, Opened: opened,
-	}
-	return head, writers, nil
 }
 
 func contains(writers []PublicKey, key PublicKey) bool {
@@ -148,34 +87,35 @@ func (c *Chain) Push(seq uint64, m Message) (*Tick, []Noise, error) {
 	case *LogOpened:
 		return c.refuse(seq, m, errors.New("log is open already"))
 	case Finding:
-		if c.endsLog(m) && c.signedByAny(m) {
-			return nil, nil, &UnknownTypeError{seq, e.Head().Type}
+		if err := c.CheckKnown(seq, m); err != nil {
+			return nil, nil, err
 		}
 		return nil, c.extend(candidate{seq, m, e}), nil
 	}
 	return c.refuse(seq, m, fmt.Errorf("is a %T", event))
 }
 
-// endsLog tells whether the message is on a subject that only signed events
-// have.
-func (c *Chain) endsLog(m Message) bool {
-	return m.Subject == c.fleet.EventSubject("TickCompleted") || m.Subject == c.fleet.EventSubject("LogOpened")
-}
-
-func (c *Chain) signedByAny(m Message) bool {
+// CheckKnown returns an [*UnknownTypeError] for a message that an accepted writer
+// has signed, on a subject that only signed events have, although its type is
+// unknown. Any other message may be judged, or passed over.
+func (c *Chain) CheckKnown(seq uint64, m Message) error {
+	t := typeOf(m.Body)
+	if isKnown(t) || m.Subject != c.fleet.EventSubject("TickCompleted") && m.Subject != c.fleet.EventSubject("LogOpened") {
+		return nil
+	}
 	for _, w := range c.writers {
 		if m.signedBy(w, c.head.Lineage) {
-			return true
+			return &UnknownTypeError{seq, t}
 		}
 	}
-	return false
+	return nil
 }
 
 // refuse makes the message and everything before it that could still have been
 // part of a tick noise. A signed message of unknown type stops the reader.
 func (c *Chain) refuse(seq uint64, m Message, why error) (*Tick, []Noise, error) {
-	if t := typeOf(m.Body); c.endsLog(m) && t != TypeTickCompleted && t != TypeLogOpened && c.signedByAny(m) {
-		return nil, nil, &UnknownTypeError{seq, t}
+	if err := c.CheckKnown(seq, m); err != nil {
+		return nil, nil, err
 	}
 	return nil, append(c.dropRun("another message came before its tick was complete"), Noise{seq, m.Subject, why}), nil
 }
@@ -230,10 +170,7 @@ func (c *Chain) complete(seq uint64, m Message, t *TickCompleted) (*Tick, []Nois
 		noise = c.dropRun("the tick behind it has no findings")
 	}
 	c.run = nil
-	c.head = Head{
-		Lineage: t.Lineage, Seq: seq, Digest: digestOf(m.Body),
-		Tick: t.Tick, Number: t.Number, Time: t.Time, Completed: t,
-	}
+	c.head = headOf(seq, m, t)
 	return &Tick{Completed: t, Findings: findings, Head: c.head}, noise, nil
 }
 
@@ -303,49 +240,4 @@ func sameStatement(t, last *TickCompleted) bool {
 func sameCounts(a, b Counts) bool {
 	return a.Verified == b.Verified && a.Rejected == b.Rejected &&
 		a.CrossCheckFailed == b.CrossCheckFailed && a.Idle == b.Idle
-}
-
-// ReadTick judges the messages of one tick by themselves, stored from sequence
-// first on: everything that makes a tick valid except what it says of the tick
-// before it, which stands under its signature and is taken as said.
-func ReadTick(fleet FleetName, writers []PublicKey, lineage string, first uint64, messages []Message) (*Tick, error) {
-	if len(messages) == 0 {
-		return nil, errors.New("read tick: no messages")
-	}
-	event, err := messages[len(messages)-1].decode()
-	if err != nil {
-		return nil, fmt.Errorf("read tick: %w", err)
-	}
-	completed, ok := event.(*TickCompleted)
-	if !ok || completed.Number == 0 {
-		return nil, fmt.Errorf("read tick: ends in a %s", event.Head().Type)
-	}
-	said := Head{Lineage: lineage, Digest: completed.Previous, Number: completed.Number - 1, Time: completed.Time}
-	if completed.Index == 0 {
-		said.Completed = completed
-	}
-	chain := NewChain(fleet, writers, said)
-	for i, m := range messages {
-		seq := first + uint64(i)
-		tick, noise, err := chain.Push(seq, m)
-		if err != nil {
-			return nil, fmt.Errorf("read tick: %w", err)
-		}
-		if len(noise) > 0 {
-			return nil, fmt.Errorf("read tick: sequence %d: %w", noise[0].Seq, noise[0].Why)
-		}
-		if tick != nil && i == len(messages)-1 {
-			return tick, nil
-		}
-	}
-	return nil, errors.New("read tick: messages hold more than one")
-}
-
-// EventID is the `ce-id` of the message that is the head.
-func (h Head) EventID() string {
-	index := 0
-	if h.Completed != nil {
-		index = h.Completed.Index
-	}
-	return h.Tick + "." + strconv.Itoa(index)
 }

@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"fleetlog/manifest"
@@ -16,7 +17,7 @@ func checkEnvelope(e *Envelope) error {
 		return fmt.Errorf("type %q is not of letters, digits and dots", e.Type)
 	case e.Fleet == FleetName{}:
 		return errors.New("fleet is absent")
-	case e.Number > maxInteger || e.Index < 0:
+	case e.Number > maxInteger || !isCount(e.Index):
 		return errors.New("number or index is out of range")
 	case e.Severity != Info && e.Severity != Warning && e.Severity != Error:
 		return fmt.Errorf("unknown severity %q", e.Severity)
@@ -33,13 +34,13 @@ func notTypeRune(r rune) bool {
 func checkTick(e *Envelope) error { return checkUUID(e.Tick, 7) }
 
 func checkCounts(values ...int) error {
-	for _, v := range values {
-		if v < 0 {
-			return errors.New("a count is negative")
-		}
+	if slices.ContainsFunc(values, func(v int) bool { return !isCount(v) }) {
+		return errors.New("a count is out of range")
 	}
 	return nil
 }
+
+func isCount(v int) bool { return v >= 0 && int64(v) <= maxInteger }
 
 func checkReason(r Reason) error {
 	if r == "" || strings.ContainsFunc(strings.ReplaceAll(string(r), "-", ""), notTypeRune) {
@@ -145,7 +146,14 @@ func checkRefusal(stage Stage, reason Reason, detail string, received *Received)
 	if (received != nil) != stage.received() && (reason != NoTrustRoots || received != nil) {
 		return fmt.Errorf("received must be present exactly at stages verify and floor, not at %s", stage)
 	}
-	return errors.Join(checkReason(reason), checkDetail(detail))
+	return errors.Join(checkReason(reason), checkDetail(detail), received.check())
+}
+
+func (r *Received) check() error {
+	if r == nil {
+		return nil
+	}
+	return checkCounts(r.Size)
 }
 
 func (e *CrossCheckFailed) check() error {
@@ -157,7 +165,7 @@ func (e *CrossCheckFailed) check() error {
 	case e.Expected == e.Actual:
 		return errors.New("expected and actual are equal")
 	}
-	return checkTick(&e.Envelope)
+	return errors.Join(checkTick(&e.Envelope), e.Received.check())
 }
 
 func (e *ChannelIdle) check() error {

@@ -2,6 +2,7 @@ package events
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -11,6 +12,13 @@ import (
 
 // MaxBody is the largest message of the events stream in bytes.
 const MaxBody = 64 << 10
+
+// maxWritten is the largest body that is written: what travels in headers, the
+// broker's own among them, counts towards the message.
+const maxWritten = MaxBody - 2<<10
+
+// ErrTooLarge refuses an event that no message of the events stream can hold.
+var ErrTooLarge = errors.New("event is larger than the log's largest message: a name or a commit in the release is too long")
 
 // FormError says that a body is not exactly the form of the log.
 type FormError struct{ Err error }
@@ -46,6 +54,12 @@ func newEvent(eventType string) Event {
 		return new(TickCompleted)
 	}
 	return new(Unrecognized)
+}
+
+// isKnown tells whether this program knows the type and its version.
+func isKnown(eventType string) bool {
+	_, unknown := newEvent(eventType).(*Unrecognized)
+	return !unknown
 }
 
 // typeOf reads the `type` that every body begins with, without judging the
@@ -110,7 +124,7 @@ func Encode(event Event) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s: %w", event.Head().Type, err)
 	}
 	if len(body) > MaxBody {
-		return nil, fmt.Errorf("encode %s: body of %d bytes is larger than %d", event.Head().Type, len(body), MaxBody)
+		return nil, fmt.Errorf("encode %s: %d bytes: %w", event.Head().Type, len(body), ErrTooLarge)
 	}
 	return body, nil
 }
@@ -130,14 +144,25 @@ func (e *Unrecognized) readChannel() error {
 	return nil
 }
 
-// Leaf is the part of the event's subject behind `nixfleet.<fleet>.event.`.
+// Leaf is the part of the event's subject behind `nixfleet.<fleet>.event.`: the
+// type without its version, and the token of the channel.
 func Leaf(event Event) string {
-	name := event.Head().Type
-	if i := strings.LastIndex(name, ".v"); i >= 0 {
-		name = name[:i]
-	}
+	name := unversioned(event.Head().Type)
 	if channel, ok := event.ChannelName(); ok {
 		return name + "." + ChannelToken(channel)
 	}
 	return name
+}
+
+// unversioned is the type without `.vN`.
+func unversioned(eventType string) string {
+	i := strings.LastIndex(eventType, ".v")
+	if i < 0 {
+		return eventType
+	}
+	digits := eventType[i+len(".v"):]
+	if digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return eventType
+	}
+	return eventType[:i]
 }

@@ -45,6 +45,9 @@ func newMessage(event Event) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
+	if len(body) > maxWritten {
+		return Message{}, fmt.Errorf("encode %s: %d bytes: %w", event.Head().Type, len(body), ErrTooLarge)
+	}
 	header := map[string][]string{"content-type": {"application/json"}}
 	for name, value := range attributes(event) {
 		header[name] = []string{value}

@@ -12,10 +12,6 @@ import (
 func (t *tick) rejectFleet(stage events.Stage, err error, body []byte) {
 	reason, detail := reasonOf(err)
 	t.state(&events.FleetRejected{Stage: stage, Reason: reason, Detail: detail, Received: receivedOf(stage, body)})
-	var fetch *FetchError
-	if errors.As(err, &fetch) {
-		t.result.RetryAfter = fetch.RetryAfter
-	}
 }
 
 // reasonOf gives an error of a source, of verification or of the floor its

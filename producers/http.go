@@ -30,6 +30,7 @@ type HTTP struct {
 	Client  *http.Client           // its redirect policy is replaced: none is followed
 	Timeout time.Duration          // of one request, its body included
 	Token   func() (string, error) // bearer token, read for every request; nil: none
+	Clock   func() time.Time
 }
 
 // NewControlPlane takes the base URL that upstream's agent takes.
@@ -115,10 +116,11 @@ type fetcher struct {
 	header  http.Header
 	http    HTTP
 	private *http.Client
+	tagged  *remembered
 }
 
 func newFetcher(base string, h HTTP) (fetcher, error) {
-	f := fetcher{base: strings.TrimRight(base, "/"), header: http.Header{}, http: h}
+	f := fetcher{base: strings.TrimRight(base, "/"), header: http.Header{}, http: h, tagged: &remembered{}}
 	// Asking for the plain form keeps the library from unpacking what a server
 	// compresses: the limits hold for the bytes that travel.
 	f.header.Set("Accept-Encoding", "identity")
@@ -132,12 +134,23 @@ func newFetcher(base string, h HTTP) (fetcher, error) {
 	return f, nil
 }
 
-// pair gets an artifact and its signature.
+// pair gets an artifact and its signature. When the server says that only one of
+// them is what it was, that one is fetched plainly: the two belong together, and
+// a tag may be behind its file.
 func (f fetcher) pair(ctx context.Context, body, signature string) (r manifest.Received, err error) {
-	if r.Body, err = f.fetch(ctx, body, manifest.MaxArtifact); err != nil {
+	var oldBody, oldSignature bool
+	if r.Body, oldBody, err = f.fetch(ctx, body, manifest.MaxArtifact); err != nil {
 		return manifest.Received{}, err
 	}
-	r.Signature, err = f.fetch(ctx, signature, signatureRead)
+	if r.Signature, oldSignature, err = f.fetch(ctx, signature, signatureRead); err == nil && oldBody != oldSignature {
+		f.tagged.remember(body, tagged{})
+		f.tagged.remember(signature, tagged{})
+		if oldBody {
+			r.Body, _, err = f.fetch(ctx, body, manifest.MaxArtifact)
+		} else {
+			r.Signature, _, err = f.fetch(ctx, signature, signatureRead)
+		}
+	}
 	var fetch *FetchError
 	if errors.As(err, &fetch) && fetch.Reason == events.TooLarge {
 		return manifest.Received{Body: r.Body}, nil // no signature is that long: refused as one
@@ -149,9 +162,39 @@ type statusError struct{ code int }
 
 func (e *statusError) Error() string { return "status " + strconv.Itoa(e.code) }
 
-func (f fetcher) fetch(ctx context.Context, path string, limit int64) ([]byte, error) {
+// fetch makes one request; old says that the server has the body unchanged and
+// did not send it again.
+func (f fetcher) fetch(ctx context.Context, path string, limit int64) (body []byte, old bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.http.Timeout)
 	defer cancel()
+	request, err := f.request(ctx, path)
+	if err != nil {
+		return nil, false, err
+	}
+	now := f.http.Clock()
+	before, known := f.tagged.recall(path, now)
+	if known {
+		request.Header.Set("If-None-Match", before.etag)
+	}
+	response, err := f.private.Do(request)
+	if err != nil {
+		return nil, false, transportError(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusNotModified && known {
+		return before.body, true, nil
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, false, refusedStatus(response)
+	}
+	if body, err = readBody(response, limit); err != nil {
+		return nil, false, err
+	}
+	f.tagged.remember(path, tagged{response.Header.Get("ETag"), body, now})
+	return body, false, nil
+}
+
+func (f fetcher) request(ctx context.Context, path string) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
 	if err != nil {
 		return nil, &FetchError{Reason: events.Unreachable, Detail: "URL cannot be requested", Err: err}
@@ -164,15 +207,7 @@ func (f fetcher) fetch(ctx context.Context, path string, limit int64) ([]byte, e
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := f.private.Do(request)
-	if err != nil {
-		return nil, transportError(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, refusedStatus(response)
-	}
-	return readBody(response, limit)
+	return request, nil
 }
 
 func refusedStatus(response *http.Response) error {
@@ -187,8 +222,8 @@ func refusedStatus(response *http.Response) error {
 	return fetch
 }
 
-// maxRetryAfter bounds how long a server can silence the poller.
-const maxRetryAfter = time.Hour
+// maxRetryAfter bounds how long a server can send the poller away.
+const maxRetryAfter = 15 * time.Minute
 
 // retryAfter reads seconds, or an HTTP date relative to the server's own clock.
 func retryAfter(value, date string) time.Duration {

@@ -31,11 +31,10 @@ type Memory struct {
 // Result is what one tick established. Findings lack their envelopes and the
 // parts of their artifacts.
 type Result struct {
-	Findings   []events.Finding
-	Artifacts  map[manifest.Digest][]byte // bytes of every artifact that Findings name
-	Memory     Memory                     // for the next tick, once this one is recorded
-	Unjudged   bool                       // trust.json was refused: the set is the last tick's, whatever Memory holds
-	RetryAfter time.Duration              // that the server asked for
+	Findings  []events.Finding
+	Artifacts map[manifest.Digest][]byte // bytes of every artifact that Findings name
+	Memory    Memory                     // for the next tick, once this one is recorded
+	Unjudged  bool                       // trust.json was refused: the set is the last tick's, whatever Memory holds
 }
 
 // Outcome tells whether the fleet was verified.

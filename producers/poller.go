@@ -8,6 +8,7 @@ import (
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
+	"fleetlog/manifest"
 
 	"github.com/google/uuid"
 	"github.com/sirupsen/logrus"
@@ -37,6 +38,7 @@ type Poller struct {
 	memory  Memory
 	held    string // id of the tick whose set memory holds
 	missed  uint64
+	put     map[manifest.Digest][]uint64 // artifacts stored for ticks that were not recorded
 	why     events.Reason
 	standby bool
 	heard   time.Time // when another writer's tick was last seen
@@ -51,7 +53,7 @@ func NewPoller(c Config) *Poller {
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
 	}
-	return &Poller{Config: c, state: stateLog{log: c.Log}}
+	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}}
 }
 
 // Recorded is what became of one tick.
@@ -66,22 +68,18 @@ type Recorded struct {
 // would lose history, a log that another key owns.
 func (p *Poller) Run(ctx context.Context) error {
 	start := p.Clock()
-	var notBefore time.Time
 	for n := int64(0); ; {
-		if now := p.Clock(); !now.Before(notBefore) {
-			recorded, err := p.step(ctx)
-			switch {
-			case ctx.Err() != nil:
-				return nil //nolint:nilerr // told to stop: whatever the tick met is dropped with it
-			case err != nil:
-				return err
-			}
-			if recorded != nil && recorded.Result.RetryAfter > 0 {
-				notBefore = now.Add(recorded.Result.RetryAfter)
-			}
+		err := p.step(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // told to stop: whatever the tick met is dropped with it
+		case err != nil:
+			return err
 		}
 		elapsed := p.Clock().Sub(start)
-		n = max(n+1, int64(elapsed/p.Interval)+1)
+		next := max(n+1, int64(elapsed/p.Interval)+1)
+		p.passed(next - n - 1)
+		n = next
 		select {
 		case <-ctx.Done():
 			return nil
@@ -91,18 +89,17 @@ func (p *Poller) Run(ctx context.Context) error {
 }
 
 // step is one point of the grid. Only errors that end the loop are returned.
-func (p *Poller) step(ctx context.Context) (*Recorded, error) {
+func (p *Poller) step(ctx context.Context) error {
 	if err := p.open(ctx); err != nil {
-		return nil, p.unrecorded(err)
+		return p.unrecorded(err)
 	}
 	if p.standsBy(ctx) {
-		return nil, nil
+		return nil
 	}
-	recorded, err := p.Once(ctx)
-	if err != nil && ctx.Err() == nil {
-		return recorded, p.unrecorded(err)
+	if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
+		return p.unrecorded(err)
 	}
-	return recorded, nil
+	return nil
 }
 
 // open opens the log and reads its end, once.
@@ -146,12 +143,11 @@ func (p *Poller) standsBy(ctx context.Context) bool {
 	if p.Standby < 0 {
 		return false
 	}
-	before := p.writer.Base().Head.Seq
-	other, err := p.writer.Refresh(ctx)
+	other, err := p.look(ctx)
 	if err != nil {
 		return false // the tick itself will meet the same error
 	}
-	if other && p.writer.Base().Head.Seq != before {
+	if other {
 		p.standby, p.heard = true, p.Clock()
 	}
 	if p.standby && p.Clock().Sub(p.heard) >= p.Standby {
@@ -162,6 +158,31 @@ func (p *Poller) standsBy(ctx context.Context) bool {
 		p.state.change("standby", "another poller writes the log: standing by")
 	}
 	return p.standby
+}
+
+// look reads the end of the log, and tells whether another poller has written.
+func (p *Poller) look(ctx context.Context) (other bool, err error) {
+	before := p.writer.Base().Head.Tick
+	if other, err = p.writer.Refresh(ctx); err == nil && !other {
+		p.storedLate(before)
+	}
+	return other, err
+}
+
+// storedLate forgets what was missed when the last tick is no longer the one
+// before: an own one was stored although nothing had said so, and reports it.
+func (p *Poller) storedLate(before string) {
+	if p.writer.Base().Head.Tick != before {
+		p.missed, p.why = 0, ""
+	}
+}
+
+// passed counts points of the grid that the tick before them has taken up.
+func (p *Poller) passed(points int64) {
+	if points > 0 && !p.standby {
+		p.missed += uint64(points)
+		p.why = events.Overrun
+	}
 }
 
 // unrecorded counts a tick that is not in the log, and tells which errors end
@@ -176,8 +197,10 @@ func (p *Poller) unrecorded(err error) error {
 	if !transient {
 		return err
 	}
-	p.missed++
-	p.why = reason
+	if reason != "" {
+		p.missed++
+		p.why = reason
+	}
 	p.Ready(err)
 	p.state.change("missed "+string(reason), "tick not recorded: "+err.Error())
 	return nil
@@ -191,25 +214,31 @@ var (
 	ErrClockSkew = errors.New("clock differs from the broker's")
 )
 
+// whyMissed gives the reason under which a tick counts as missed; none for one
+// that was not to be recorded. Other errors end the loop.
 func whyMissed(err error) (reason events.Reason, transient bool) {
 	switch {
+	case errors.Is(err, eventlog.ErrUnavailable): // also of a tick whose deadline came meanwhile
+		return events.BrokerUnavailable, true
 	case errors.Is(err, ErrOverrun):
 		return events.Overrun, true
 	case errors.Is(err, ErrClockSkew):
 		return events.ClockSkew, true
 	case errors.Is(err, eventlog.ErrLogFull):
 		return events.LogFull, true
-	case errors.Is(err, eventlog.ErrBatchTooLarge):
+	case errors.Is(err, eventlog.ErrBatchTooLarge), errors.Is(err, events.ErrTooLarge):
 		return events.BatchTooLarge, true
 	case errors.Is(err, eventlog.ErrContention):
 		return events.Contention, true
 	case errors.Is(err, events.ErrContinuedUnverified):
-		return events.BrokerUnavailable, true
-	case errors.Is(err, eventlog.ErrUnavailable):
-		return events.BrokerUnavailable, true
+		return "", true
 	}
 	return "", false
 }
+
+// fetchShare is the part of a tick's time in which everything must have come:
+// what has not is reported as timed out, and there is time left to record that.
+const fetchShare = 0.75
 
 // Once runs one tick and records it. The error says why it is not in the log.
 func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
@@ -219,26 +248,25 @@ func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.TickTimeout, ErrOverrun)
 	defer cancel()
 	began := p.Clock()
-	skew, refreshed := p.refresh(ctx)
-	if refreshed == nil {
-		if err := p.recall(ctx); err != nil {
-			refreshed = err
-		}
-	}
+	refreshed := p.refresh(ctx)
 	if refreshed != nil && !errors.Is(refreshed, eventlog.ErrUnavailable) {
 		return nil, refreshed
 	}
-	result := p.Poll.Tick(ctx, p.instant(began), p.memory)
-	if err := ctx.Err(); err != nil {
+	result, skewed := p.poll(ctx, began)
+	switch {
+	case ctx.Err() != nil:
 		return &Recorded{Result: result}, fmt.Errorf("tick not recorded: %w", context.Cause(ctx))
-	}
-	if refreshed != nil {
+	case refreshed != nil:
 		return &Recorded{Result: result}, refreshed
+	case skewed != nil:
+		return &Recorded{Result: result}, skewed
 	}
-	if skew > p.MaxClockSkew {
-		return &Recorded{Result: result}, fmt.Errorf("%w by more than %s: set one of them right, or raise --max-clock-skew", ErrClockSkew, p.MaxClockSkew)
-	}
+	before := p.writer.Base().Head.Tick
 	tick, err := p.record(ctx, began, result)
+	var other *eventlog.OtherWriterError
+	if err != nil && !errors.As(err, &other) {
+		p.storedLate(before)
+	}
 	if err != nil {
 		return &Recorded{Result: result}, err
 	}
@@ -246,18 +274,40 @@ func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 	return &Recorded{Result: result, Tick: tick}, nil
 }
 
+// refresh reads the end of the log, and what must be known of the last tick.
+func (p *Poller) refresh(ctx context.Context) error {
+	if _, err := p.look(ctx); err != nil {
+		return err
+	}
+	return p.recall(ctx)
+}
+
+// poll runs the tick, and compares the clocks meanwhile.
+func (p *Poller) poll(ctx context.Context, began time.Time) (result *Result, skewed error) {
+	fetching, cancel := context.WithTimeout(ctx, time.Duration(float64(p.TickTimeout)*fetchShare))
+	defer cancel()
+	compared := make(chan error, 1)
+	go func() { compared <- p.compareClocks(ctx) }()
+	result = p.Poll.Tick(fetching, p.instant(began), p.memory)
+	return result, <-compared
+}
+
+// compareClocks asks for the broker's time: ticks of a wrong clock would poison
+// the log.
+func (p *Poller) compareClocks(ctx context.Context) error {
+	before := p.Clock()
+	broker, err := p.writer.BrokerTime(ctx)
+	if err != nil {
+		return err
+	}
+	if skew := max(before.Sub(broker), broker.Sub(p.Clock())); skew > p.MaxClockSkew {
+		return fmt.Errorf("%w by more than %s: set one of them right, or raise --max-clock-skew", ErrClockSkew, p.MaxClockSkew)
+	}
+	return nil
+}
+
 // instant is the tick's one `now`: cut to milliseconds, and never before the
 // last tick's, so that a clock set back makes nothing fresh again.
 func (p *Poller) instant(now time.Time) time.Time {
 	return max(events.TimeOf(now), p.writer.Base().Head.Time).Time()
-}
-
-// refresh reads the end of the log and compares the broker's clock.
-func (p *Poller) refresh(ctx context.Context) (skew time.Duration, err error) {
-	before := p.Clock()
-	if _, err := p.writer.Refresh(ctx); err != nil {
-		return 0, err
-	}
-	broker, after := p.writer.BrokerTime(), p.Clock()
-	return max(before.Sub(broker), broker.Sub(after)), nil
 }

@@ -2,7 +2,10 @@ package producers
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"time"
 
 	"fleetlog/events"
 	"fleetlog/manifest"
@@ -10,45 +13,67 @@ import (
 
 // recall rebuilds the memory of the last tick from the log when this process
 // does not hold it already: after a start, and after another poller's ticks.
-// While the trust file is refused nothing can be verified; the memory is then
-// left empty and recalled again at the next tick.
+// What today's trust does not cover, all of it when the trust file is refused,
+// cannot be recalled; until a tick has said so in the log it is tried again,
+// because trust may come back. Error: [ErrFloorAhead].
 func (p *Poller) recall(ctx context.Context) error {
 	head := p.writer.Base().Head
 	if head.Tick == p.held {
 		return nil
 	}
 	p.memory, p.held = Memory{Floor: head.Floor()}, ""
+	if err := checkFloorTime(head); err != nil {
+		return err
+	}
+	whole := true
 	if t := head.Completed; t != nil && t.Set != nil {
 		trust, err := p.Poll.readTrust()
 		if err != nil {
-			return nil //nolint:nilerr // the tick states it; recalled again at the next one
+			return nil //nolint:nilerr // the tick states it
 		}
-		if err := p.recallSet(ctx, trust, t.Set); err != nil {
+		if whole, err = p.recallSet(ctx, trust, t.Set); err != nil {
 			return err
 		}
 	}
-	p.held = head.Tick
+	if whole {
+		p.held = head.Tick
+	}
 	return nil
 }
 
-// recallSet verifies the artifacts of a statement under today's trust at the
-// statement's time. A channel that trust took since stays out.
-func (p *Poller) recallSet(ctx context.Context, trust *manifest.Trust, ref *events.SetReference) error {
-	statement, err := p.log.Statement(ctx, ref.FirstSeq, ref.LastSeq)
-	if err != nil {
-		return err
+// ErrFloorAhead refuses a log whose floor no right clock has reached: no fleet
+// would be accepted any more.
+var ErrFloorAhead = errors.New("floor is later than the tick that raised it: its writer was faulty, start a new log")
+
+// checkFloorTime holds the floor against the time of the tick that states it. No
+// fleet from further ahead than the slack is ever accepted.
+func checkFloorTime(head events.Head) error {
+	floor := head.Floor()
+	if floor == nil {
+		return nil
 	}
-	stored, err := p.log.StatementArtifacts(ctx, statement.Findings)
+	if latest := manifest.InstantOf(head.Time.Time().Add(manifest.Slack * time.Second)); floor.SignedAt.Compare(latest) > 0 {
+		return fmt.Errorf("tick %d of %s with a floor of %s: %w", head.Number, head.Time, floor.SignedAt, ErrFloorAhead)
+	}
+	return nil
+}
+
+// recallSet verifies the artifacts of the set's statement under today's trust at
+// the statement's time. whole is false when trust covers less than the last tick
+// said.
+func (p *Poller) recallSet(ctx context.Context, trust *manifest.Trust, ref *events.SetReference) (whole bool, err error) {
+	stored, err := p.writer.SetArtifacts(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, name := range ref.Without {
 		delete(stored.Rollouts, name)
 	}
-	policy := manifest.Policy{Trust: trust, Now: statement.Head.Time.Time(), Window: manifest.Unlimited}
+	stated := p.writer.Base().LastVerified[0].Head().Time
+	policy := manifest.Policy{Trust: trust, Now: stated.Time(), Window: manifest.Unlimited}
 	set, _, err := manifest.Assemble(stored.Fleet, stored.Rollouts, p.Poll.Scheme, policy)
 	if err != nil {
-		return nil //nolint:nilerr // today's trust does not cover the fleet: there is no set
+		return false, nil //nolint:nilerr // today's trust does not cover the fleet: there is no set
 	}
 	without := slices.Clone(ref.Without)
 	for name := range stored.Rollouts {
@@ -58,5 +83,5 @@ func (p *Poller) recallSet(ctx context.Context, trust *manifest.Trust, ref *even
 	}
 	slices.Sort(without)
 	p.memory.Set, p.memory.Without = set, without
-	return nil
+	return len(without) == len(ref.Without), nil
 }

@@ -30,20 +30,20 @@ func (p *Poller) record(ctx context.Context, began time.Time, result *Result) (*
 	if p.missed > 0 {
 		draft.Missed = &events.Missed{Ticks: p.missed, Reason: p.why}
 	}
-	// A suspended machine wakes up with a deadline that its monotonic clock
-	// has not reached: the wall clock must agree that the tick is young.
-	took := p.Clock().Round(0).Sub(began.Round(0))
-	if took > p.TickTimeout {
-		return nil, fmt.Errorf("%w of %s", ErrOverrun, p.TickTimeout)
-	}
 	draft.TookMs = uint64(max(0, p.Clock().Sub(began)).Milliseconds())
 	return p.writer.Append(ctx, func(base events.Base, firstSeq uint64) ([]events.Message, error) {
+		// A suspended machine wakes up with a deadline that its monotonic clock
+		// has not reached: the wall clock must agree that the tick is young.
+		if p.Clock().Round(0).Sub(began.Round(0)) > p.TickTimeout {
+			return nil, fmt.Errorf("%w of %s", ErrOverrun, p.TickTimeout)
+		}
 		return events.Compose(base, draft, p.Terms, firstSeq)
 	})
 }
 
 // storeArtifacts fills in the parts of every artifact, storing those whose
-// bytes neither the last statement nor the statement of the set names.
+// bytes neither the last statement nor the statement of the set names, nor an
+// earlier tick of this process that could not be recorded.
 func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 	base := p.writer.Base()
 	stored := make(map[manifest.Digest][]uint64)
@@ -60,11 +60,14 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 			continue
 		}
 		if stored[a.SHA256] == nil {
+			stored[a.SHA256] = p.put[a.SHA256]
+		}
+		if stored[a.SHA256] == nil {
 			parts, err := p.log.PutArtifact(ctx, p.artifactSubject(f), result.Artifacts[a.SHA256])
 			if err != nil {
 				return err
 			}
-			stored[a.SHA256] = parts
+			stored[a.SHA256], p.put[a.SHA256] = parts, parts
 		}
 		a.Parts = stored[a.SHA256]
 	}
@@ -85,6 +88,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	}
 	p.memory = result.Memory
 	p.missed, p.why = 0, ""
+	clear(p.put)
 	p.standby = false
 	p.Ready(nil)
 	t := tick.Completed
@@ -94,17 +98,23 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 		"crossCheckFailed": t.Counts.CrossCheckFailed, "idle": t.Counts.Idle,
 	})
 	p.state.changeWith(log, fmt.Sprint(t.Outcome, t.Statement.Tick), t.Message, t.Severity)
-	for _, f := range tick.Findings {
-		if f.Head().New && f.Head().Severity != events.Info {
+	findings := tick.Findings
+	if len(findings) == 0 {
+		findings = result.Findings
+	}
+	for _, f := range findings {
+		if f.Head().New || !p.state.named {
 			logFinding(p.Log, f)
 		}
 	}
+	p.state.named = true
 }
 
 // stateLog writes one line for every change of state.
 type stateLog struct {
-	log  logrus.FieldLogger
-	last string
+	log   logrus.FieldLogger
+	last  string
+	named bool // what is refused was named once, new to the log or not
 }
 
 func (s *stateLog) change(state, message string) {
@@ -123,7 +133,7 @@ func (s *stateLog) changeWith(log logrus.FieldLogger, state, message string, sev
 	}
 }
 
-// logFinding writes a refusal with its reason.
+// logFinding writes a refusal with its reason; what is in order is not written.
 func logFinding(log logrus.FieldLogger, f events.Finding) {
 	fields := logrus.Fields{}
 	if channel, ok := f.ChannelName(); ok {
@@ -137,7 +147,16 @@ func logFinding(log logrus.FieldLogger, f events.Finding) {
 	case *events.CrossCheckFailed:
 		fields["check"], fields["expected"], fields["actual"] = f.Check, f.Expected, f.Actual
 	case *events.RolloutVerified:
+		if f.Carried == "" {
+			return
+		}
 		fields["carried"] = f.Carried
+	case *events.ChannelIdle:
+		if f.Reason != events.Removed {
+			return
+		}
+	default:
+		return
 	}
-	log.WithFields(fields).Warn(f.Head().Message)
+	log.WithFields(fields).Warn(events.Describe(f))
 }

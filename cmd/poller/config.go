@@ -2,10 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -27,7 +28,7 @@ import (
 type config struct {
 	fleet       string
 	source      sourceConfig
-	trustFile   string
+	trustFile   process.TrustFile
 	windowSecs  uint64
 	scheme      string
 	writer      writerConfig
@@ -63,7 +64,7 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.source.tokenFile, "release-token-file", "", "file with a bearer token for --release-url, read for every request")
 	fs.DurationVar(&c.source.requestTimeout, "request-timeout", 10*time.Second, "longest time for one request")
 	c.source.tls.Flags(fs)
-	fs.StringVar(&c.trustFile, "trust-file", "", "trust.json with the keys that sign releases; read anew for every tick")
+	fs.StringVar((*string)(&c.trustFile), "trust-file", "", "trust.json with the keys that sign releases; read anew for every tick")
 	fs.Uint64Var(&c.windowSecs, "manifest-freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
 	process.ChoiceVar(fs, &c.scheme, "rollout-id-scheme", "", "how rollout ids are derived; the same for poller and reducers",
 		"auto", string(manifest.Composite), string(manifest.ContentHash))
@@ -91,6 +92,7 @@ func (c *config) validate(broker bool) error {
 		}
 	}
 	_, nameErr := events.ParseFleetName(c.fleet)
+	_, writerErr := c.writer.further()
 	switch {
 	case nameErr != nil:
 		return fmt.Errorf("--fleet: %w", nameErr)
@@ -108,8 +110,13 @@ func (c *config) validate(broker bool) error {
 		return errors.New("--concurrency is less than 1")
 	case c.source.tokenFile != "" && c.source.url == "":
 		return errors.New("--release-token-file is for --release-url only")
+	case writerErr != nil:
+		return writerErr
 	}
-	return nil
+	// A trust file that can verify nothing now is a mistake; one that breaks
+	// later is a finding of every tick.
+	_, err := c.trustFile.Parse()
+	return err
 }
 
 func (c *config) poll(log logrus.FieldLogger) (*producers.Poll, error) {
@@ -118,34 +125,13 @@ func (c *config) poll(log logrus.FieldLogger) (*producers.Poll, error) {
 		return nil, err
 	}
 	p := &producers.Poll{
-		Source: source, Trust: c.readTrust, Window: manifest.Window(c.windowSecs), Concurrency: c.concurrency,
+		Source: producers.NewBackoff(source, c.timing.interval, time.Now, rand.Int64N),
+		Trust:  c.trustFile.Read, Window: manifest.Window(c.windowSecs), Concurrency: c.concurrency,
 	}
 	if c.scheme != "auto" {
 		p.Scheme = manifest.Scheme(c.scheme)
 	}
 	return p, nil
-}
-
-// readTrust reads the trust file, and no more than a trust file can be.
-func (c *config) readTrust() ([]byte, error) {
-	f, err := os.Open(c.trustFile)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, manifest.MaxTrust+1))
-}
-
-// checkTrust refuses to start with a trust file that could verify nothing.
-func (c *config) checkTrust() error {
-	data, err := c.readTrust()
-	if err != nil {
-		return fmt.Errorf("read --trust-file: %w", err)
-	}
-	if _, err := manifest.ParseTrust(data); err != nil {
-		return fmt.Errorf("--trust-file %s: %w", c.trustFile, err)
-	}
-	return nil
 }
 
 func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
@@ -154,7 +140,7 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open --release-dir: %w", err)
 		}
-		return producers.NewDirectory(root.FS()), nil
+		return producers.NewDirectory(releaseDir(c.source.dir)), root.Close()
 	}
 	transport, err := c.source.tls.Transport(func(err error) {
 		log.WithError(err).Warn("changed TLS files cannot be used: those read before stay in force")
@@ -162,7 +148,7 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := producers.HTTP{Client: &http.Client{Transport: transport}, Timeout: c.source.requestTimeout}
+	h := producers.HTTP{Client: &http.Client{Transport: transport}, Timeout: c.source.requestTimeout, Clock: time.Now}
 	if c.source.url == "" {
 		return producers.NewControlPlane(c.source.controlPlane, h)
 	}
@@ -175,14 +161,29 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 	return producers.NewReleaseURL(c.source.url, h)
 }
 
+// releaseDir opens the directory anew for every file, so that a directory put in
+// its place, or another target of the symlink that it is, is seen at once.
+// Symlinks inside it do not lead out.
+type releaseDir string
+
+// Open opens a file of the directory.
+func (d releaseDir) Open(name string) (fs.File, error) {
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.FS().Open(name)
+}
+
 // poller makes the poller and the connection that it writes over, which the
-// caller closes.
-func (c *config) poller(log logrus.FieldLogger, ready func(error)) (*producers.Poller, *nats.Conn, error) {
+// caller closes. A patient one starts although no broker answers yet.
+func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool) (*producers.Poller, *nats.Conn, error) {
 	poll, err := c.poll(log)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := process.WriterKey(c.writer.keyFile, c.writer.provision, rand.Reader)
+	key, err := process.WriterKey(c.writer.keyFile, c.writer.provision, cryptorand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -196,7 +197,7 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error)) (*producers.P
 	}
 	public := writer.Public()
 	nc, err := eventlog.Connect(eventlog.Connection{
-		Endpoint: eventlog.Endpoint(c.endpoint), Name: "fleetlog poller " + c.fleet, Patient: true, Log: log,
+		Endpoint: eventlog.Endpoint(c.endpoint), Name: "fleetlog poller " + c.fleet, Patient: patient, Log: log,
 	}, &public)
 	if err != nil {
 		return nil, nil, err
@@ -224,14 +225,24 @@ func (c *config) place(writer *events.Writer) (eventlog.Place, error) {
 		return eventlog.Place{}, err
 	}
 	place := eventlog.Place{Fleet: fleet, Domain: c.domain, Writers: []events.PublicKey{writer.Public()}}
-	for _, text := range c.writer.others {
-		key, err := events.ParsePublicKey(text)
-		if err != nil {
-			return eventlog.Place{}, fmt.Errorf("--writer-key: %w", err)
-		}
+	further, err := c.writer.further()
+	for _, key := range further {
 		if key != writer.Public() {
 			place.Writers = append(place.Writers, key)
 		}
 	}
-	return place, nil
+	return place, err
+}
+
+// further are the keys that --writer-key names.
+func (w *writerConfig) further() ([]events.PublicKey, error) {
+	var keys []events.PublicKey
+	for _, text := range w.others {
+		key, err := events.ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("--writer-key: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }

@@ -22,7 +22,7 @@ after another to the fleet's log on NATS JetStream. It keeps nothing on disk:
 what it must know of the past it reads from the log.
 
 Exit status: 0 after SIGTERM; 1 when it cannot go on; 78 when its configuration
-is refused. See also: poller once --help.`,
+is refused. That of once is its own.`,
 		Args: cobra.NoArgs,
 	}
 	root.AddCommand(runCommand(), onceCommand())

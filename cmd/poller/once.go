@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -22,13 +21,15 @@ func onceCommand() *cobra.Command {
 		Short: "run one tick and tell its outcome",
 		Long: `once runs one tick and records it.
 
-Exit status: 0 when the fleet was verified and no channel refused or carried,
-1 when something else was recorded, 2 when nothing was recorded.
-
 With --dry-run it prints, one JSON object a line, the events that the first tick
 of an empty log would have: without lineage and parts, unsigned. No broker is
-needed, and nothing is written.`,
-		Args: cobra.NoArgs,
+needed, and nothing is written.
+
+Exit status: 0 when the fleet was verified and no channel refused or carried,
+1 when something else was recorded, 2 when nothing was recorded; with --dry-run
+likewise for what would be.`,
+		Example: `poller once --dry-run --fleet prod --release-dir ./release --trust-file trust.json`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dryRun {
 				return preview(cmd, &c)
@@ -46,10 +47,10 @@ func once(cmd *cobra.Command, c *config) error {
 	if err != nil {
 		return process.Exit(process.ExitUnknown, err)
 	}
-	if err := errors.Join(c.validate(true), c.checkTrust()); err != nil {
+	if err := c.validate(true); err != nil {
 		return process.Exit(process.ExitUnknown, err)
 	}
-	poller, nc, err := c.poller(log, func(error) {})
+	poller, nc, err := c.poller(log, func(error) {}, false)
 	if err != nil {
 		return process.Exit(process.ExitUnknown, err)
 	}
@@ -86,7 +87,7 @@ func preview(cmd *cobra.Command, c *config) error {
 	if err != nil {
 		return process.Exit(process.ExitUnknown, err)
 	}
-	if err := errors.Join(c.validate(false), c.checkTrust()); err != nil {
+	if err := c.validate(false); err != nil {
 		return process.Exit(process.ExitUnknown, err)
 	}
 	poll, err := c.poll(log)

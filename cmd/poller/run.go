@@ -16,6 +16,9 @@ func runCommand() *cobra.Command {
 		Long: `run polls at once and then at every interval. A tick that cannot be recorded is
 counted and reported with the next one that can. While another poller writes the
 same log, this one stands by.`,
+		Example: `poller run --fleet prod --control-plane-url https://cp.example.com --ca-cert ca.pem \
+  --client-cert client.pem --client-key client.key --trust-file trust.json \
+  --writer-key-file writer.key --provision`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
@@ -31,21 +34,18 @@ func run(cmd *cobra.Command, c *config) error {
 	if err := c.validate(true); err != nil {
 		return process.ConfigError(err)
 	}
-	if err := c.checkTrust(); err != nil {
+	listener, err := process.ListenIfAsked(cmd.Context(), c.httpListen, log)
+	if err != nil {
 		return process.ConfigError(err)
 	}
 	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
-	poller, nc, err := c.poller(log, health.SetReady)
+	poller, nc, err := c.poller(log, health.SetReady, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
 	defer nc.Close()
 	group, ctx := errgroup.WithContext(cmd.Context())
-	if c.httpListen != "" {
-		listener, err := process.Listen(ctx, c.httpListen, false)
-		if err != nil {
-			return process.ConfigError(err)
-		}
+	if listener != nil {
 		group.Go(func() error { return process.Serve(ctx, listener, health) })
 	}
 	// Ready means configured and running; that the control plane answers is not

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sirupsen/logrus"
 )
 
 // ErrRemoteListen refuses a listener that other machines could reach.
@@ -36,6 +38,20 @@ func Listen(ctx context.Context, address string, allowRemote bool) (net.Listener
 		return nil, fmt.Errorf("listen on %s: %w", address, ErrRemoteListen)
 	}
 	return wrapListen(config.Listen(ctx, "tcp", address))
+}
+
+// ListenIfAsked opens the address that --http-listen gives and logs what it has
+// become. Without an address there is no listener, and no error.
+func ListenIfAsked(ctx context.Context, address string, log logrus.FieldLogger) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	l, err := Listen(ctx, address, false)
+	if err != nil {
+		return nil, fmt.Errorf("--http-listen: %w", err)
+	}
+	log.WithField("address", l.Addr().String()).Info("serving HTTP")
+	return l, nil
 }
 
 func wrapListen(l net.Listener, err error) (net.Listener, error) {

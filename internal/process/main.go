@@ -25,7 +25,9 @@ const (
 // Main executes the command until it returns and gives the code to exit with.
 // The first SIGTERM or SIGINT cancels the command's context, a second one ends
 // the process at once. An error is printed to the command's standard error as
-// one line. --version prints [Version] unless the command has its own.
+// one line. --version prints [Version] unless the command has its own. --help
+// prints a page of the manual: what the command's Long says about itself and,
+// in a paragraph that begins with "Exit status: ", about its exit codes.
 //
 // The code is 0 without an error, what [Exit] or [ConfigError] gave it, 2 for
 // arguments that are refused before the command runs, 130 when the command
@@ -43,6 +45,7 @@ func execute(ctx context.Context, cmd *cobra.Command) int {
 	if cmd.Version == "" {
 		cmd.Version = Version()
 	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
 	run := &running{}
 	run.watch(cmd)
 	called, err := cmd.ExecuteContextC(ctx)

@@ -1,0 +1,138 @@
+package eventlog_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"fleetlog/eventlog"
+	"fleetlog/events"
+	"fleetlog/internal/broker/brokertest"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// followed is a log that is followed while something happens to it.
+type followed struct {
+	*eventlog.Log
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	key    *events.Writer
+	writer *eventlog.Writer
+}
+
+func newFollowed(t *testing.T) *followed {
+	t.Helper()
+	f := &followed{nc: dial(t, brokertest.Start(t)), key: writerKey(t, 1)}
+	var err error
+	if f.js, err = jetstream.New(f.nc); err != nil {
+		t.Fatal(err)
+	}
+	f.Log = provision(t, f.nc, f.key)
+	f.writer = newWriter(t, f.Log)
+	return f
+}
+
+func (f *followed) tick(t *testing.T, n uint64) *events.Tick {
+	t.Helper()
+	tick, err := appendTick(t.Context(), f.writer, f.key, draft(n, uint32(n), 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tick
+}
+
+// follow calls with every delivery until that returns false or following ends,
+// which gives the error.
+func (f *followed) follow(t *testing.T, take func(eventlog.Delivery) bool) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for d, err := range f.FollowChecking(ctx, f.Opening(), 20*time.Millisecond) {
+		if err != nil || !take(d) {
+			return err
+		}
+	}
+	return errors.New("following ended without an error")
+}
+
+// TestCaughtUpBehindWhatLooksLikeATick: the last message looks like the first of
+// a tick whose others are still on their way.
+func TestCaughtUpBehindWhatLooksLikeATick(t *testing.T) {
+	f := newFollowed(t)
+	tick := f.tick(t, 1)
+	finding, err := f.Message(t.Context(), tick.Completed.Statement.FirstSeq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := &nats.Msg{Subject: finding.Subject, Header: nats.Header{}, Data: finding.Body}
+	for name := range finding.Header {
+		if name[0] != 'N' { // what the server has added
+			copied.Header[name] = finding.Header[name]
+		}
+	}
+	if _, err := f.js.PublishMsg(t.Context(), copied); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.follow(t, func(d eventlog.Delivery) bool { return !d.CaughtUp }); err != nil {
+		t.Error(err)
+	}
+	// The next tick is not hidden by it.
+	f.tick(t, 2)
+	if ticks, noise := collect(t, f.Log); len(ticks) != 2 || noise != 1 {
+		t.Errorf("%d ticks and %d foreign messages, want 2 and 1", len(ticks), noise)
+	}
+}
+
+// TestFollowNoticesReplacedStream makes the stream anew, with a longer history,
+// while it is followed.
+func TestFollowNoticesReplacedStream(t *testing.T) {
+	f := newFollowed(t)
+	f.tick(t, 1)
+	err := f.follow(t, func(d eventlog.Delivery) bool {
+		if !d.CaughtUp {
+			return true
+		}
+		if err := f.js.DeleteStream(t.Context(), fleetName(t).EventsStream()); err != nil {
+			t.Fatal(err)
+		}
+		f.writer = newWriter(t, provision(t, f.nc, f.key))
+		for n := range uint64(9) {
+			f.tick(t, n+1)
+		}
+		return true
+	})
+	if !errors.Is(err, eventlog.ErrAhead) {
+		t.Errorf("following: %v, want ErrAhead", err)
+	}
+}
+
+// TestFollowNoticesLostBeginning lets an administrator's new limit eat the oldest
+// events.
+func TestFollowNoticesLostBeginning(t *testing.T) {
+	f := newFollowed(t)
+	for n := range uint64(5) {
+		f.tick(t, n+1)
+	}
+	err := f.follow(t, func(d eventlog.Delivery) bool {
+		if d.CaughtUp {
+			stream, err := f.js.Stream(t.Context(), fleetName(t).EventsStream())
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := stream.CachedInfo().Config
+			config.MaxMsgs = 5
+			config.Discard = jetstream.DiscardOld
+			if _, err := f.js.UpdateStream(t.Context(), config); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return true
+	})
+	var gap *eventlog.GapError
+	if !errors.As(err, &gap) || gap.First != 1 {
+		t.Errorf("following: %v, want the gap from sequence 1 on", err)
+	}
+}
