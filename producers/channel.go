@@ -21,7 +21,8 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 	if err := t.Source.CheckIdentity(p.ID); err != nil {
 		return none, rolloutRejected(p, events.StageIdentity, err, nil)
 	}
-	received, rollout, err := t.verifyRollout(ctx, p.ID)
+	policy := t.policy.For(fleet.Value(), p.Channel)
+	received, rollout, err := t.verifyRollout(ctx, p.ID, policy)
 	if err == nil {
 		err = manifest.CrossCheck(fleet, p, rollout)
 	}
@@ -29,10 +30,10 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 	var cross *manifest.CrossCheckError
 	switch {
 	case err == nil:
-		return rollout, rolloutVerified(p, rollout, t.Window, "")
+		return rollout, rolloutVerified(p, rollout, policy.Window, "")
 	case errors.As(err, &fetch):
 		if kept, ok := t.carry(fleet, p, retained); ok && fetch.Reason != events.IdentityUnservable {
-			return kept, rolloutVerified(p, kept, t.Window, fetch.Reason)
+			return kept, rolloutVerified(p, kept, policy.Window, fetch.Reason)
 		}
 		return none, rolloutRejected(p, events.StageFetch, err, nil)
 	case errors.As(err, &cross):
@@ -42,18 +43,18 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 }
 
 // verifyRollout fetches and verifies, and fetches a torn pair once more.
-func (t *tick) verifyRollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, manifest.Verified[manifest.Rollout], error) {
+func (t *tick) verifyRollout(ctx context.Context, id manifest.RolloutID, policy manifest.Policy) (manifest.Received, manifest.Verified[manifest.Rollout], error) {
 	var rollout manifest.Verified[manifest.Rollout]
 	received, err := t.Source.Rollout(ctx, id)
 	if err != nil {
 		return received, rollout, asFetchError(err)
 	}
-	rollout, err = manifest.VerifyRollout(received, id, t.policy)
+	rollout, err = manifest.VerifyRollout(received, id, policy)
 	if isBadSignature(err) {
 		if received, err = t.Source.Rollout(ctx, id); err != nil {
 			return received, rollout, asFetchError(err)
 		}
-		rollout, err = manifest.VerifyRollout(received, id, t.policy)
+		rollout, err = manifest.VerifyRollout(received, id, policy)
 	}
 	return received, rollout, err
 }
@@ -69,7 +70,7 @@ func (t *tick) carry(fleet manifest.Verified[manifest.Fleet], p manifest.Project
 	if !ok {
 		return none, false
 	}
-	kept, err := manifest.VerifyRollout(before.Received(), p.ID, t.policy)
+	kept, err := manifest.VerifyRollout(before.Received(), p.ID, t.policy.For(fleet.Value(), p.Channel))
 	if err != nil || manifest.CrossCheck(fleet, p, kept) != nil {
 		return none, false
 	}

@@ -17,8 +17,9 @@ type Poll struct {
 	Source      Source
 	Trust       func() ([]byte, error) // reads trust.json, anew for every tick
 	Window      manifest.Window
-	Scheme      manifest.Scheme // empty: by the fleet's revision
-	Concurrency int             // requests under way at once
+	Channels    *manifest.ChannelWindows // nil: Window is for everything
+	Scheme      manifest.Scheme          // empty: by the fleet's revision
+	Concurrency int                      // requests under way at once
 }
 
 // Memory is what a tick must know of the ticks before it.
@@ -86,7 +87,7 @@ func (t *tick) run(ctx context.Context) {
 		t.rejectFleet(events.StageTrust, err, nil)
 		return
 	}
-	t.policy = manifest.Policy{Trust: trust, Now: t.now, Window: t.Window}
+	t.policy = manifest.Policy{Trust: trust, Now: t.now, Window: t.Window, Channels: t.Channels}
 	retained := t.memory.Set
 	t.retain(trust)
 
@@ -274,7 +275,7 @@ func (t *tick) again(ctx context.Context, fleet manifest.Verified[manifest.Fleet
 
 // conclude states the verified tick and makes its set.
 func (t *tick) conclude(fleet manifest.Verified[manifest.Fleet], channels []channel) {
-	t.state(fleetFetched(fleet, t.Window, t.Source.Kind()))
+	t.state(fleetFetched(fleet, t.policy.FleetWindow(fleet.Value()), t.Source.Kind()))
 	t.result.Artifacts[fleet.Artifact()] = fleet.Received().Body
 	var rollouts []manifest.Verified[manifest.Rollout]
 	for _, c := range channels {

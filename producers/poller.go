@@ -43,6 +43,7 @@ type Poller struct {
 	standby bool
 	heard   time.Time // when another writer's tick was last seen
 	state   stateLog
+	age     stateLog
 }
 
 // NewPoller fills in defaults. It starts nothing.
@@ -53,7 +54,7 @@ func NewPoller(c Config) *Poller {
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
 	}
-	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}}
+	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}, age: stateLog{log: c.Log}}
 }
 
 // Recorded is what became of one tick.

@@ -29,7 +29,7 @@ type config struct {
 	fleet       string
 	source      sourceConfig
 	trustFile   process.TrustFile
-	windowSecs  uint64
+	freshness   process.Freshness
 	scheme      string
 	writer      writerConfig
 	timing      timingConfig
@@ -65,7 +65,7 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.source.requestTimeout, "request-timeout", 10*time.Second, "longest time for one request")
 	c.source.tls.Flags(fs)
 	fs.StringVar((*string)(&c.trustFile), "trust-file", "", "trust.json with the keys that sign releases; read anew for every tick")
-	fs.Uint64Var(&c.windowSecs, "manifest-freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
+	c.freshness.Flags(fs, "manifest-freshness-window-secs")
 	process.ChoiceVar(fs, &c.scheme, "rollout-id-scheme", "", "how rollout ids are derived; the same for poller and reducers",
 		"auto", string(manifest.Composite), string(manifest.ContentHash))
 	fs.StringVar(&c.writer.keyFile, "writer-key-file", "", "ed25519 key that signs ticks: PKCS#8 PEM or OpenSSH, mode 0600")
@@ -116,7 +116,7 @@ func (c *config) validate(broker bool) error {
 	// A trust file that can verify nothing now is a mistake; one that breaks
 	// later is a finding of every tick.
 	_, err := c.trustFile.Parse()
-	return err
+	return errors.Join(err, c.freshness.Validate())
 }
 
 func (c *config) poll(log logrus.FieldLogger) (*producers.Poll, error) {
@@ -126,7 +126,7 @@ func (c *config) poll(log logrus.FieldLogger) (*producers.Poll, error) {
 	}
 	p := &producers.Poll{
 		Source: producers.NewBackoff(source, c.timing.interval, time.Now, rand.Int64N),
-		Trust:  c.trustFile.Read, Window: manifest.Window(c.windowSecs), Concurrency: c.concurrency,
+		Trust:  c.trustFile.Read, Window: c.freshness.Window(), Channels: c.freshness.Channels(), Concurrency: c.concurrency,
 	}
 	if c.scheme != "auto" {
 		p.Scheme = manifest.Scheme(c.scheme)

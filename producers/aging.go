@@ -1,0 +1,48 @@
+package producers
+
+import (
+	"fmt"
+	"time"
+
+	"fleetlog/events"
+	"fleetlog/manifest"
+
+	"github.com/sirupsen/logrus"
+)
+
+// isAging tells whether three quarters of a signature's window are over: what
+// signs releases is late, and there is time left to look after it.
+func isAging(signedAt manifest.Instant, freshUntil *manifest.Instant, now time.Time) bool {
+	if freshUntil == nil {
+		return false
+	}
+	window := freshUntil.Time().Sub(signedAt.Time())
+	return now.Sub(signedAt.Time()) >= window-window/4
+}
+
+// warnAging writes one line when signatures of the tick begin to age.
+func (p *Poller) warnAging(findings []events.Finding, now time.Time) {
+	var until manifest.Instant
+	var channels []string
+	fleet := false
+	for _, f := range findings {
+		switch f := f.(type) {
+		case *events.FleetFetched:
+			if fleet = isAging(f.SignedAt, f.FreshUntil, now); fleet {
+				until = *f.FreshUntil
+			}
+		case *events.RolloutVerified:
+			if isAging(f.SignedAt, f.FreshUntil, now) {
+				channels = append(channels, f.Channel)
+				until = *f.FreshUntil
+			}
+		}
+	}
+	if !fleet && channels == nil {
+		p.age.last = ""
+		return
+	}
+	log := p.Log.WithFields(logrus.Fields{"fleet": fleet, "channels": channels, "freshUntil": until.String()})
+	p.age.changeWith(log, fmt.Sprint(fleet, channels, until),
+		"three quarters of a freshness window are over: the release must be signed anew", events.Warning)
+}

@@ -1,0 +1,58 @@
+package producers_test
+
+import (
+	"testing"
+	"time"
+
+	"fleetlog/internal/broker/brokertest"
+	"fleetlog/manifest"
+	"fleetlog/producers"
+
+	"github.com/sirupsen/logrus"
+	logtest "github.com/sirupsen/logrus/hooks/test"
+)
+
+// TestAgingSignaturesAreWarnedOf polls one release as it grows old, and counts
+// the lines about it.
+func TestAgingSignaturesAreWarnedOf(t *testing.T) {
+	w := writerKey(t, 1)
+	log := newLog(t, brokertest.Start(t), w)
+	config := log.config(producers.NewDirectory(sign(t, fleet())), w)
+	logger, hook := logtest.NewNullLogger()
+	config.Log = logger
+	var now time.Time
+	config.Clock = func() time.Time { return now }
+	poller := producers.NewPoller(config)
+	for _, c := range []struct {
+		age  time.Duration
+		want int // lines so far
+	}{
+		{time.Minute, 0}, {44 * time.Minute, 0}, {45 * time.Minute, 1}, {46 * time.Minute, 1}, {59 * time.Minute, 1},
+	} {
+		now = signedAt.Add(c.age)
+		if _, err := poller.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for _, entry := range hook.AllEntries() {
+			if entry.Level == logrus.WarnLevel && entry.Data["freshUntil"] != nil {
+				lines++
+			}
+		}
+		if lines != c.want {
+			t.Errorf("age %s: %d warnings so far, want %d", c.age, lines, c.want)
+		}
+	}
+}
+
+// TestTickByChannelWindows polls a release that is too old for the one window,
+// and not for its channels' own.
+func TestTickByChannelWindows(t *testing.T) {
+	s := newStation(sign(t, fleet())) // its channels say three hours
+	wantSaid(t, s.tick(t, 2*time.Hour), "fleet verify Stale")
+	s.poll.Channels = &manifest.ChannelWindows{Floor: 3600, Cap: 24 * 3600}
+	wantSaid(t, s.tick(t, 2*time.Hour), allVerified...)
+	wantSaid(t, s.tick(t, 3*time.Hour+time.Minute+time.Second), "fleet verify Stale")
+	s.poll.Channels.Cap = 3600
+	wantSaid(t, s.tick(t, 2*time.Hour), "fleet verify Stale")
+}
