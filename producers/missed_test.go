@@ -2,7 +2,7 @@ package producers_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"sync/atomic"
@@ -11,6 +11,7 @@ import (
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
+	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
@@ -18,7 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // standing is a clock that stands until it is moved.
@@ -27,63 +27,6 @@ type standing struct{ ahead atomic.Int64 }
 func (s *standing) now() time.Time { return signedAt.Add(time.Duration(s.ahead.Load())) }
 
 func (s *standing) advance(d time.Duration) { s.ahead.Add(int64(d)) }
-
-// TestWhatIsMissed keeps ticks out of the log in every way, and demands what the
-// first one that is recorded says of them.
-func TestWhatIsMissed(t *testing.T) {
-	const passed = 3 // points of the grid
-	for name, c := range map[string]struct {
-		keep func(t *testing.T, c *producers.Config, clock *standing, s *served) // out of the log what comes first
-		at   int                                                                 // the tick that is looked at
-		want *events.Missed
-	}{
-		"nothing": {func(*testing.T, *producers.Config, *standing, *served) {}, 0, nil},
-		"points that a slow tick has passed": {func(_ *testing.T, c *producers.Config, clock *standing, s *served) {
-			s.before = once(func() { clock.advance(c.Interval*passed + c.Interval/2) })
-		}, 1, &events.Missed{Ticks: passed, Reason: events.Overrun}},
-		"a tick that the machine slept through": {func(_ *testing.T, c *producers.Config, clock *standing, s *served) {
-			s.before = once(func() { clock.advance(c.TickTimeout + 1); clock.advance(-c.TickTimeout % c.Interval) })
-			c.TickTimeout = c.Interval / 2
-		}, 0, &events.Missed{Ticks: 1, Reason: events.Overrun}},
-		"an event that no message can hold": {func(t *testing.T, _ *producers.Config, _ *standing, s *served) {
-			good, f := s.release, fleet()
-			f.Commit = strings.Repeat("a", 1<<16)
-			s.release = sign(t, f)
-			s.before = func(name string, nth int) {
-				if name == "fleet.resolved.json" && nth == 2 {
-					s.release = good
-				}
-			}
-		}, 0, &events.Missed{Ticks: 2, Reason: events.BatchTooLarge}},
-		"a clock that was wrong": {func(_ *testing.T, c *producers.Config, _ *standing, _ *served) {
-			var asked atomic.Int64
-			right := c.Clock
-			c.MaxClockSkew = 100 * 365 * 24 * time.Hour
-			c.Clock = func() time.Time {
-				if asked.Add(1) < 40 {
-					return right().AddDate(-200, 0, 0)
-				}
-				return right()
-			}
-		}, 0, nil}, // see below
-	} {
-		if name == "a clock that was wrong" {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			w := writerKey(t, 1)
-			log := newLog(t, brokertest.Start(t), w)
-			clock, s := &standing{}, &served{release: sign(t, fleet())}
-			config := log.config(producers.NewDirectory(s), w)
-			config.Clock, config.Interval = clock.now, 20*time.Millisecond
-			c.keep(t, &config, clock, s)
-			ticks := log.run(t, config, uint64(c.at+1))
-			if diff := cmp.Diff(c.want, ticks[c.at].Completed.Missed); diff != "" {
-				t.Errorf("missed (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
 
 // once is a hook that acts at the first read.
 func once(act func()) func(string, int) {
@@ -96,11 +39,100 @@ func once(act func()) func(string, int) {
 	}
 }
 
-var _ = context.Background
-var _ = errors.New
-var _ fs.FS
-var _ eventlog.Point
-var _ fleetsim.Release
-var _ manifest.Digest
-var _ uuid.UUID
-var _ jetstream.JetStream
+// TestWhatIsMissed demands what the first tick that is recorded says of those
+// that were not.
+func TestWhatIsMissed(t *testing.T) {
+	const passed = 3 // points of the grid
+	w := writerKey(t, 1)
+	for name, c := range map[string]struct {
+		keepOut func(t *testing.T, c *producers.Config, clock *standing, s *served)
+		batch   int    // messages that the server takes at once; 0: any number
+		tick    uint64 // that is looked at
+		want    *events.Missed
+	}{
+		"nothing": {func(*testing.T, *producers.Config, *standing, *served) {}, 0, 2, nil},
+		"points that a slow tick has passed": {func(_ *testing.T, c *producers.Config, clock *standing, s *served) {
+			s.before = once(func() { clock.advance(c.Interval*passed + c.Interval/2) })
+		}, 0, 2, &events.Missed{Ticks: passed, Reason: events.Overrun}},
+		"an event that no message can hold": {func(t *testing.T, _ *producers.Config, _ *standing, s *served) {
+			f := fleet()
+			f.Commit = strings.Repeat("a", 1<<16)
+			s.serveFirst(sign(t, f), 2)
+		}, 0, 1, &events.Missed{Ticks: 2, Reason: events.BatchTooLarge}},
+		"more messages than the server takes": {func(t *testing.T, _ *producers.Config, _ *standing, s *served) {
+			f := fleet()
+			f.Idle = 20
+			s.serveFirst(sign(t, f), 2)
+		}, 10, 1, &events.Missed{Ticks: 2, Reason: events.BatchTooLarge}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := newLog(t, brokertest.Start(t, func(b *broker.Config) { b.MaxBatch = c.batch }), w)
+			clock, s := &standing{}, &served{release: sign(t, fleet())}
+			config := log.config(producers.NewDirectory(s), w)
+			config.Clock, config.Interval = clock.now, 20*time.Millisecond
+			c.keepOut(t, &config, clock, s)
+			ticks := log.run(t, config, c.tick)
+			if diff := cmp.Diff(c.want, ticks[c.tick-1].Completed.Missed); diff != "" {
+				t.Errorf("missed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// serveFirst serves another release for so many ticks.
+func (s *served) serveFirst(other fs.FS, ticks int) {
+	then := s.release
+	s.release = other
+	s.before = func(name string, nth int) {
+		if name == "fleet.resolved.json" && nth == ticks {
+			s.release = then
+		}
+	}
+}
+
+// TestTickStoredLateIsNotMissed loses the broker's answer to a tick until its
+// deadline: it is in the log all the same, and the next one says so.
+func TestTickStoredLateIsNotMissed(t *testing.T) {
+	w, b := writerKey(t, 1), brokertest.Start(t)
+	log := newLog(t, b, w)
+	proxy := brokertest.NewProxy(t, b)
+	config := log.config(producers.NewDirectory(sign(t, fleet())), w)
+	config.Clock, config.Interval, config.TickTimeout = new(standing).now, 20*time.Millisecond, 2*time.Second
+	nc := proxy.Dial(t)
+	config.Open = func(ctx context.Context) (*eventlog.Log, error) {
+		return eventlog.Open(ctx, nc, eventlog.Place{Fleet: log.Fleet()})
+	}
+	met := proxy.Cut("TickCompleted", true, nil)
+	ticks := log.run(t, config, 2)
+	<-met
+	if m := ticks[1].Completed.Missed; m != nil {
+		t.Errorf("second tick: missed %+v, want none: the first one is recorded", m)
+	}
+	if ticks[1].Completed.Stated != events.Unchanged {
+		t.Errorf("second tick is %s: the poller has not remembered the first", ticks[1].Completed.Stated)
+	}
+}
+
+// TestContinuedLogWaitsForFleet: the first tick of a log that continues another
+// one must be verified, and ticks before it were not to be recorded.
+func TestContinuedLogWaitsForFleet(t *testing.T) {
+	w := writerKey(t, 1)
+	floor := &events.Floor{SignedAt: manifest.InstantOf(signedAt.Add(-time.Hour)), FleetHash: manifest.Sum(nil)}
+	log := openLog(t, brokertest.Start(t), events.Opening{
+		Writer: w, Writers: []events.PublicKey{w.Public()},
+		Continues: &events.Continues{Lineage: uuid.NewString(), Number: 9, Digest: manifest.Sum(nil), Floor: floor},
+	})
+	s := &served{release: sign(t, fleet())}
+	s.serveFirst(fleetsim.Release{}, 3)
+	config := log.config(producers.NewDirectory(s), w)
+	config.Clock, config.Interval = new(standing).now, 20*time.Millisecond
+	var reasons []string
+	config.Ready = func(err error) { reasons = append(reasons, fmt.Sprint(err)) }
+	first := log.run(t, config, 1)[0]
+	if first.Completed.Outcome != events.Verified || first.Completed.Missed != nil {
+		t.Errorf("first tick is %s, missed %+v; want verified, and none", first.Completed.Outcome, first.Completed.Missed)
+	}
+	if len(reasons) < 4 || !strings.Contains(reasons[0], events.ErrContinuedUnverified.Error()) {
+		t.Errorf("readiness %q, want three times why not", reasons)
+	}
+}

@@ -22,6 +22,9 @@ type Poll struct {
 	Concurrency int                      // requests under way at once
 }
 
+// limit is how many requests are under way at once.
+func (p *Poll) limit() int { return max(1, p.Concurrency) }
+
 // Memory is what a tick must know of the ticks before it.
 type Memory struct {
 	Set     *manifest.Set // that a correct reader holds; nil when none
@@ -241,7 +244,7 @@ func (t *tick) scheme(fleet manifest.Verified[manifest.Fleet]) manifest.Scheme {
 // judge fills in rollout and finding of the channels at the given places.
 func (t *tick) judge(ctx context.Context, fleet manifest.Verified[manifest.Fleet], channels []channel, places []int, retained *manifest.Set) {
 	var group errgroup.Group
-	group.SetLimit(max(1, t.Concurrency))
+	group.SetLimit(t.limit())
 	for _, i := range places {
 		group.Go(func() error {
 			c := &channels[i]

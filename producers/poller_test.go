@@ -40,6 +40,15 @@ type theLog struct {
 
 func newLog(t testing.TB, b *broker.Broker, writers ...*events.Writer) theLog {
 	t.Helper()
+	opening := events.Opening{Writer: writers[0]}
+	for _, w := range writers {
+		opening.Writers = append(opening.Writers, w.Public())
+	}
+	return openLog(t, b, opening)
+}
+
+func openLog(t testing.TB, b *broker.Broker, opening events.Opening) theLog {
+	t.Helper()
 	nc, err := nats.Connect(b.ClientURL())
 	if err != nil {
 		t.Fatal(err)
@@ -48,10 +57,6 @@ func newLog(t testing.TB, b *broker.Broker, writers ...*events.Writer) theLog {
 	fleet, err := events.ParseFleetName("prod")
 	if err != nil {
 		t.Fatal(err)
-	}
-	opening := events.Opening{Writer: writers[0]}
-	for _, w := range writers {
-		opening.Writers = append(opening.Writers, w.Public())
 	}
 	log, err := eventlog.Provision(t.Context(), nc, eventlog.Place{Fleet: fleet}, eventlog.Provisioning{
 		Limits:  eventlog.Limits{Events: 256 << 20, Artifacts: 256 << 20, Replicas: 1},
@@ -189,6 +194,7 @@ func TestMissedTicksAreReported(t *testing.T) {
 	w := writerKey(t, 1)
 	log := newLog(t, brokertest.Start(t), w)
 	config := log.config(producers.NewDirectory(sign(t, fleet())), w)
+	config.Clock = new(standing).now
 	var tries atomic.Int64
 	var told atomic.Bool
 	config.Open = func(context.Context) (*eventlog.Log, error) {
@@ -209,25 +215,36 @@ func TestMissedTicksAreReported(t *testing.T) {
 
 // run runs a poller until n ticks are recorded, and returns all that the log
 // has then.
-func (l theLog) run(t *testing.T, c producers.Config, n uint64) (ticks []*events.Tick) {
+func (l theLog) run(t *testing.T, c producers.Config, n uint64) []*events.Tick {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- producers.NewPoller(c).Run(ctx) }()
-	ticks = l.until(t, func(tick *events.Tick) bool { return tick.Head.Number >= n })
+	go func() {
+		ended <- producers.NewPoller(c).Run(ctx)
+		cancel()
+	}()
+	ticks, err := l.ticks(ctx, func(tick *events.Tick) bool { return tick.Head.Number >= n })
 	cancel()
-	if err := <-ended; err != nil {
+	if err := errors.Join(<-ended, err); err != nil {
 		t.Fatal(err)
 	}
 	return ticks
 }
 
 // until follows the log from its beginning until a tick is the last one wanted.
-func (l theLog) until(t *testing.T, last func(*events.Tick) bool) (ticks []*events.Tick) {
+func (l theLog) until(t *testing.T, last func(*events.Tick) bool) []*events.Tick {
 	t.Helper()
-	for d, err := range l.Follow(t.Context(), l.Opening()) {
+	ticks, err := l.ticks(t.Context(), last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ticks
+}
+
+func (l theLog) ticks(ctx context.Context, last func(*events.Tick) bool) (ticks []*events.Tick, err error) {
+	for d, err := range l.Follow(ctx, l.Opening()) {
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if d.Tick == nil {
 			continue
@@ -237,7 +254,7 @@ func (l theLog) until(t *testing.T, last func(*events.Tick) bool) (ticks []*even
 			break
 		}
 	}
-	return ticks
+	return ticks, nil
 }
 
 // TestStandby lets a second poller stand by, and stops the first one: the second

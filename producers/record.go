@@ -3,12 +3,15 @@ package producers
 import (
 	"context"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"fleetlog/events"
 	"fleetlog/manifest"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
 )
 
 // record stores the artifacts that the log does not name yet, then the tick.
@@ -43,10 +46,46 @@ func (p *Poller) record(ctx context.Context, began time.Time, result *Result) (*
 
 // storeArtifacts fills in the parts of every artifact, storing those whose
 // bytes neither the last statement nor the statement of the set names, nor an
-// earlier tick of this process that could not be recorded.
+// earlier tick of this process that could not be recorded. Several are stored at
+// once: a broker that syncs every write then syncs several together.
 func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
+	stored := p.named()
+	missing := make(map[manifest.Digest]events.Finding)
+	for _, f := range result.Findings {
+		if a := events.ArtifactOf(f); a != nil && stored[a.SHA256] == nil {
+			missing[a.SHA256] = f
+		}
+	}
+	var mu sync.Mutex
+	group, storing := errgroup.WithContext(ctx)
+	group.SetLimit(p.Poll.limit())
+	for digest, f := range missing {
+		group.Go(func() error {
+			parts, err := p.log.PutArtifact(storing, p.artifactSubject(f), result.Artifacts[digest])
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			stored[digest], p.put[digest] = parts, parts
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, f := range result.Findings {
+		if a := events.ArtifactOf(f); a != nil {
+			a.Parts = stored[a.SHA256]
+		}
+	}
+	return nil
+}
+
+// named are the parts of the artifacts that need not be stored again.
+func (p *Poller) named() map[manifest.Digest][]uint64 {
 	base := p.writer.Base()
-	stored := make(map[manifest.Digest][]uint64)
+	stored := maps.Clone(p.put)
 	for _, findings := range [][]events.Finding{base.LastVerified, base.Last} {
 		for _, f := range findings {
 			if a := events.ArtifactOf(f); a != nil {
@@ -54,24 +93,7 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 			}
 		}
 	}
-	for _, f := range result.Findings {
-		a := events.ArtifactOf(f)
-		if a == nil {
-			continue
-		}
-		if stored[a.SHA256] == nil {
-			stored[a.SHA256] = p.put[a.SHA256]
-		}
-		if stored[a.SHA256] == nil {
-			parts, err := p.log.PutArtifact(ctx, p.artifactSubject(f), result.Artifacts[a.SHA256])
-			if err != nil {
-				return err
-			}
-			stored[a.SHA256], p.put[a.SHA256] = parts, parts
-		}
-		a.Parts = stored[a.SHA256]
-	}
-	return nil
+	return stored
 }
 
 func (p *Poller) artifactSubject(f events.Finding) string {

@@ -1,0 +1,177 @@
+package cmd_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fleetlog/consumers/fold"
+	"fleetlog/internal/fleetsim"
+	"fleetlog/manifest"
+)
+
+// daemon is one of our programs at work.
+type daemon struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // once done
+
+	mu     sync.Mutex
+	stderr bytes.Buffer
+}
+
+// start runs a program until it is ended, at the latest with the test.
+func (s *scene) start(name string, args ...string) *daemon {
+	s.t.Helper()
+	d := &daemon{t: s.t, cmd: exec.Command(binary(name), args...), done: make(chan struct{})}
+	d.cmd.Stderr = d
+	if err := d.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		defer close(d.done)
+		d.err = d.cmd.Wait()
+	}()
+	s.t.Cleanup(func() {
+		if !d.ended() {
+			_ = d.cmd.Process.Kill()
+			<-d.done
+		}
+	})
+	return d
+}
+
+func (d *daemon) ended() bool {
+	select {
+	case <-d.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Write takes what the program says on its standard error.
+func (d *daemon) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stderr.Write(p)
+}
+
+func (d *daemon) said() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stderr.String()
+}
+
+// kill ends the program at once. That it has ended by itself before is an
+// error.
+func (d *daemon) kill() {
+	d.t.Helper()
+	d.signal(syscall.SIGKILL)
+	var exit *exec.ExitError
+	if !errors.As(d.err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		d.t.Fatalf("it had ended before it was killed: %v\n%s", d.err, d.said())
+	}
+}
+
+// stop asks the program to end, which it must do with success.
+func (d *daemon) stop() {
+	d.t.Helper()
+	d.signal(syscall.SIGTERM)
+	if d.err != nil {
+		d.t.Fatalf("%v\n%s", d.err, d.said())
+	}
+}
+
+func (d *daemon) signal(s syscall.Signal) {
+	d.t.Helper()
+	if err := d.cmd.Process.Signal(s); err != nil {
+		d.t.Fatalf("%v\n%s", err, d.said())
+	}
+	<-d.done
+}
+
+// scene is a broker, and a poller over a release directory that is replaced
+// by a newer one whenever a tick has come.
+type scene struct {
+	t         *testing.T
+	dir       string
+	url       string
+	trustFile string
+	rules     fold.Rules
+	poller    *daemon
+	signer    *fleetsim.Signer
+	began     time.Time
+	published int
+}
+
+func newScene(ctx context.Context, t *testing.T) *scene {
+	s := &scene{t: t, dir: t.TempDir(), signer: fleetsim.NewEd25519Signer(1), began: time.Now()}
+	s.trustFile = filepath.Join(s.dir, "trust.json")
+	if err := os.WriteFile(s.trustFile, s.signer.Trust(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trust, err := manifest.ParseTrust(s.signer.Trust())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.rules = fold.Rules{Trust: trust, Window: 3600}
+	server := s.start("embedded-nats", "run", "--listen", "127.0.0.1:-1", "--store-dir", filepath.Join(s.dir, "store"), "--no-sync")
+	ready := regexp.MustCompile(`msg=ready .*url="([^"]+)"`)
+	wait(ctx, t, "the broker", func() bool { return ready.MatchString(server.said()) })
+	s.url = ready.FindStringSubmatch(server.said())[1]
+	if err := s.publish(); err != nil {
+		t.Fatal(err)
+	}
+	// The least interval that the poller takes: no tick may be missed for
+	// having been slow, or the set would change less often.
+	s.poller = s.start("poller", "run", "--fleet", fleet, "--nats-url", s.url,
+		"--release-dir", filepath.Join(s.dir, "released"), "--trust-file", s.trustFile,
+		"--writer-key-file", filepath.Join(s.dir, "writer.key"), "--provision",
+		"--interval", "100ms", "--tick-timeout", "30s", "--log-level", "error")
+	return s
+}
+
+// publish signs the next release, which differs from the one before in every
+// artifact and in the number of its channels, and puts it in place in one step.
+func (s *scene) publish() error {
+	s.published++
+	n := s.published
+	release, err := fleetsim.Fleet{
+		Hosts: 6, Channels: 1 + n%3, Idle: 1, Closures: n, Commit: fmt.Sprintf("%040x", n),
+		SignedAt: s.began.Add(time.Duration(n) * time.Millisecond),
+	}.Sign(s.signer)
+	if err != nil {
+		return err
+	}
+	name, next := fmt.Sprintf("release-%d", n), filepath.Join(s.dir, "next")
+	return errors.Join(
+		os.CopyFS(filepath.Join(s.dir, name), release),
+		os.Symlink(name, next),
+		os.Rename(next, filepath.Join(s.dir, "released")), // without a sync, which could hold up the flow
+	)
+}
+
+// wait looks until what is waited for holds.
+func wait(ctx context.Context, t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("wait for %s: %v", what, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+}
