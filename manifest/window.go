@@ -8,7 +8,10 @@ import (
 // ChannelWindows let the signed fleet say how old signatures may be: a manifest
 // as old as its channel's freshnessWindow, the fleet as old as the longest of
 // them; but none less than Floor and none more than Cap.
-type ChannelWindows struct{ Floor, Cap Window }
+type ChannelWindows struct {
+	Floor Window `json:"floorSecs"`
+	Cap   Window `json:"capSecs"`
+}
 
 // secondsPerMinute: freshnessWindow is in minutes, every other window in seconds.
 const secondsPerMinute = 60

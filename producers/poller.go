@@ -44,6 +44,7 @@ type Poller struct {
 	heard   time.Time // when another writer's tick was last seen
 	state   stateLog
 	age     stateLog
+	looked  manifest.Digest // of the newest set whose content was looked at
 }
 
 // NewPoller fills in defaults. It starts nothing.

@@ -131,6 +131,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	}
 	p.state.named = true
 	p.warnAging(result.Findings, tick.Head.Time.Time())
+	p.warnOfContent(result.Memory.Set)
 }
 
 // stateLog writes one line for every change of state.

@@ -45,11 +45,13 @@ func runCommand() *cobra.Command {
 		Short: "serve until told to stop",
 		Long: `run serves until SIGTERM or SIGINT; clients are then given two seconds to leave.
 With --config the file, in NATS's own format, is used, and flags given win over it.`,
+		Example: `embedded-nats run --config ./fleet/embedded-nats.conf
+embedded-nats run --listen 127.0.0.1:4222 --store-dir ./store`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, c, logging) },
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&c.Listen, "listen", "", "address for clients, host:port; "+broker.DefaultListen+" without it and a config file")
+	fs.StringVar(&c.Listen, "listen", "", "address for clients, host:port, where port -1 picks a free one; "+broker.DefaultListen+" without it and a config file")
 	fs.StringVar(&c.StoreDir, "store-dir", "", "directory of the streams")
 	fs.StringVar(&c.ConfigFile, "config", "", "config file in NATS's own format")
 	fs.Int64Var(&c.MaxStore, "max-store", 0, "bytes on disk for all streams; 16 GiB without it and a config file")
@@ -97,8 +99,11 @@ func initCommand() *cobra.Command {
 		Use:   "init DIR",
 		Short: "make a directory with a config file and a writer key",
 		Long: `init makes DIR with embedded-nats.conf, which listens on loopback and stores below
-DIR, and writer.key, the key that signs ticks. It replaces nothing.`,
-		Args: cobra.ExactArgs(1),
+DIR, and writer.key, the key that signs ticks. It replaces nothing.
+
+Exit status: 0 made, 2 not made.`,
+		Example: "embedded-nats init ./fleet",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := initialize(args[0])
 			if err != nil {

@@ -26,7 +26,11 @@ func eventsCommand() *cobra.Command {
 		Short: "print the log's events, whole valid ticks only",
 		Long: `events prints the log from its beginning to its present end, or goes on with
 --follow. Noise is reported on standard error. -o jsonl prints the bodies as they
-are stored, one a line.`,
+are stored, one a line.
+
+Exit status: 0 printed, 2 could not tell.`,
+		Example: `fleetlog events --fleet prod --follow
+fleetlog events --fleet prod --channel stable -o jsonl`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return could(printEvents(cmd, &f)) },
 	}

@@ -10,7 +10,6 @@ import (
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/process"
-	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
@@ -106,13 +105,4 @@ func readLimited(path string, limit int64) ([]byte, error) {
 		err = fmt.Errorf("%s is larger than %d bytes", path, limit)
 	}
 	return data, err
-}
-
-// readTrust reads and parses a trust file; a missing file is not a refusal.
-func readTrust(path string) (*manifest.Trust, error) {
-	data, err := readLimited(path, manifest.MaxTrust)
-	if err != nil {
-		return nil, could(err)
-	}
-	return manifest.ParseTrust(data)
 }

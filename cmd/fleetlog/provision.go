@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"fleetlog/eventlog"
@@ -28,11 +29,12 @@ write the log. It changes nothing that exists: settings that would let history b
 lost are refused, with the difference. The writer key is made where it is absent.
 
 Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
-		Args: cobra.NoArgs,
+		Example: "fleetlog provision --fleet prod --writer-key-file writer.key",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := provision(cmd, &f, keyFile, others, limits, output)
 			var drift *eventlog.DriftError
-			if errors.As(err, &drift) || errors.Is(err, events.ErrNotOpened) {
+			if errors.As(err, &drift) || errors.Is(err, events.ErrNotOpened) || errors.Is(err, errNotNamed) {
 				return process.Exit(process.ExitNo, err)
 			}
 			return could(err)
@@ -80,14 +82,23 @@ func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string,
 	if err != nil {
 		return err
 	}
-	return provisioned{log.Fleet(), log.Lineage(), log.Writers()}.print(cmd.OutOrStdout(), output)
+	named := log.Opening().Opened.Writers
+	for _, key := range append([]events.PublicKey{public}, further...) {
+		if !slices.Contains(named, key) {
+			return fmt.Errorf("writer %s: %w: accept it wherever the log is read with --writer-key, or make a new log", key, errNotNamed)
+		}
+	}
+	return provisioned{log.Fleet(), log.Lineage(), named}.print(cmd.OutOrStdout(), output)
 }
+
+// errNotNamed: who may write a log is said once, when it is made.
+var errNotNamed = errors.New("the log that is there does not name it")
 
 // provisioned is the log that is there.
 type provisioned struct {
 	Fleet   events.FleetName   `json:"fleet"`
 	Lineage string             `json:"lineage"`
-	Writers []events.PublicKey `json:"writers"` // whose ticks count
+	Writers []events.PublicKey `json:"writers"` // that LogOpened names
 }
 
 func (p provisioned) print(w io.Writer, output string) error {

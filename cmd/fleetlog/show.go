@@ -4,12 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
-	"fleetlog/consumers/fold"
-	"fleetlog/consumers/state"
 	"fleetlog/consumers/view"
 	"fleetlog/eventlog"
 	"fleetlog/internal/process"
@@ -20,8 +16,9 @@ import (
 
 type showFlags struct {
 	logFlags
-	at, stateDir, trust, output string
-	window                      uint64
+	at, stateDir, output string
+	trust                process.TrustFile
+	freshness            process.Freshness
 }
 
 func showCommand() *cobra.Command {
@@ -34,15 +31,18 @@ a point of it (--at seq:N, tick:N, tick:ID, an RFC 3339 time, or -2h), or the on
 a reducer's state directory. With --trust-file it verifies what it shows; without,
 it says that it did not.
 
-Exit status: 0 a set was shown, 1 there is none, 2 could not tell.`,
+Exit status: 0 a set was shown, 1 there is none or it was refused, 2 could not tell.`,
+		Example: `fleetlog show --fleet prod --trust-file trust.json
+fleetlog show --fleet prod --at -2h -o json
+fleetlog show --state-dir /var/lib/reducer`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return show(cmd, &f) },
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.at, "at", "", "point of the log; the newest without it")
-	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "show a reducer's state instead of the log; needs --trust-file")
-	cmd.Flags().StringVar(&f.trust, "trust-file", "", "verify under this trust.json")
-	cmd.Flags().Uint64Var(&f.window, "freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
+	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "show the state of a reducer in that directory instead of the log")
+	cmd.Flags().StringVar((*string)(&f.trust), "trust-file", "", "verify under this trust.json")
+	f.freshness.Flags(cmd.Flags(), "freshness-window-secs")
 	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "json")
 	return cmd
 }
@@ -51,7 +51,7 @@ func show(cmd *cobra.Command, f *showFlags) error {
 	var trust *manifest.Trust
 	if f.trust != "" {
 		var err error
-		if trust, err = readTrust(f.trust); err != nil {
+		if trust, err = f.trust.Parse(); err != nil {
 			return could(err)
 		}
 	}
@@ -61,6 +61,10 @@ func show(cmd *cobra.Command, f *showFlags) error {
 		shown, err = f.fromState(trust)
 	} else {
 		shown, err = f.fromLog(cmd, trust)
+	}
+	var refused *manifest.Rejection
+	if errors.As(err, &refused) {
+		return process.Exit(process.ExitNo, err)
 	}
 	if err != nil {
 		return could(err)
@@ -77,23 +81,6 @@ func show(cmd *cobra.Command, f *showFlags) error {
 	return could(err)
 }
 
-// fromState reads a reducer's checkpoint and files, without disturbing it.
-func (f *showFlags) fromState(trust *manifest.Trust) (view.Set, error) {
-	if trust == nil {
-		return view.Set{}, errors.New("a state directory is shown verified: give --trust-file")
-	}
-	if _, err := os.Stat(filepath.Join(f.stateDir, "checkpoint.json")); err != nil {
-		return view.Set{}, fmt.Errorf("no reducer's state: %w", err)
-	}
-	window := manifest.Window(f.window)
-	checkpoint, s, err := state.View(f.stateDir).Load(fold.Rules{Trust: trust, Window: manifest.Unlimited})
-	if err != nil {
-		return view.Set{}, err
-	}
-	resolved := view.Resolved{Seq: checkpoint.Sequence, Tick: checkpoint.Tick, Time: checkpoint.Time}
-	return view.Of(s.Set, s.Without, resolved, window), nil
-}
-
 func (f *showFlags) fromLog(cmd *cobra.Command, trust *manifest.Trust) (view.Set, error) {
 	point, err := eventlog.ParsePoint(f.at, time.Now())
 	if err != nil {
@@ -108,11 +95,13 @@ func (f *showFlags) fromLog(cmd *cobra.Command, trust *manifest.Trust) (view.Set
 	if err != nil {
 		return view.Set{}, err
 	}
-	return setAt(cmd.Context(), log, point, trust, manifest.Window(f.window))
+	policy := f.freshness.Policy()
+	policy.Trust = trust
+	return setAt(cmd.Context(), log, point, policy)
 }
 
 // setAt reads the set that a correct reader held at the point.
-func setAt(ctx context.Context, log *eventlog.Log, point eventlog.Point, trust *manifest.Trust, window manifest.Window) (view.Set, error) {
+func setAt(ctx context.Context, log *eventlog.Log, point eventlog.Point, policy manifest.Policy) (view.Set, error) {
 	tick, err := log.At(ctx, point)
 	if err != nil {
 		return view.Set{}, err
@@ -125,7 +114,7 @@ func setAt(ctx context.Context, log *eventlog.Log, point eventlog.Point, trust *
 	if err != nil {
 		return view.Set{}, err
 	}
-	if trust == nil {
+	if policy.Trust == nil {
 		return view.Said(tick, statement.Findings), nil
 	}
 	artifacts, err := log.StatementArtifacts(ctx, statement.Findings)
@@ -135,10 +124,10 @@ func setAt(ctx context.Context, log *eventlog.Log, point eventlog.Point, trust *
 	for _, name := range ref.Without {
 		delete(artifacts.Rollouts, name)
 	}
-	policy := manifest.Policy{Trust: trust, Now: statement.Head.Time.Time(), Window: window}
+	policy.Now = statement.Head.Time.Time()
 	set, _, err := manifest.Assemble(artifacts.Fleet, artifacts.Rollouts, "", policy)
 	if err != nil {
-		return view.Set{}, err
+		return view.Set{}, fmt.Errorf("set of seq:%d does not pass this trust file and window: %w", tick.Head.Seq, err)
 	}
-	return view.Of(set, ref.Without, view.ResolvedAt(tick.Head), window), nil
+	return view.Of(set, ref.Without, view.ResolvedAt(tick.Head), policy), nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"fleetlog/consumers/follower"
@@ -24,12 +22,13 @@ import (
 type config struct {
 	fleet         string
 	stateDir      string
-	trustFile     string
-	windowSecs    uint64
+	trustFile     process.TrustFile
+	freshness     process.Freshness
 	scheme        string
 	writers       []string
 	firstUse      bool
 	acceptLineage string
+	acceptGap     uint64
 	httpListen    string
 	domain        string
 	endpoint      process.Endpoint
@@ -39,13 +38,14 @@ type config struct {
 func (c *config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.fleet, "fleet", "", "name of the fleet in the log: 1 to 32 of a-z, 0-9 and -")
 	fs.StringVar(&c.stateDir, "state-dir", "", "directory for the checkpoint and the current set; of one reducer alone")
-	fs.StringVar(&c.trustFile, "trust-file", "", "trust.json with the keys that sign releases")
-	fs.Uint64Var(&c.windowSecs, "manifest-freshness-window-secs", 3600, "how old a signature may be, in seconds; 60 s of slack come on top")
+	fs.StringVar((*string)(&c.trustFile), "trust-file", "", "trust.json with the keys that sign releases")
+	c.freshness.Flags(fs, "manifest-freshness-window-secs")
 	process.ChoiceVar(fs, &c.scheme, "rollout-id-scheme", "", "how rollout ids are derived; the same for poller and reducers",
 		"auto", string(manifest.Composite), string(manifest.ContentHash))
 	fs.StringSliceVar(&c.writers, "writer-key", nil, "public key of a writer whose ticks count, base64; may be repeated")
 	fs.BoolVar(&c.firstUse, "trust-first-use", false, "accept the writers that the log names, and remember them from then on")
 	fs.StringVar(&c.acceptLineage, "accept-lineage", "", "lineage of another log to follow from now on; the floor stays")
+	fs.Uint64Var(&c.acceptGap, "accept-gap", 0, "go on although messages of the log up to this sequence are lost, with the next statement behind it")
 	fs.StringVar(&c.domain, "nats-domain", "", "JetStream domain of the log")
 	c.endpoint.Flags(fs)
 	c.logging.Register(fs)
@@ -63,42 +63,38 @@ func (c *config) validate() error {
 	case len(c.writers) == 0 && !c.firstUse:
 		return errors.New("no writer is accepted: give --writer-key, or --trust-first-use to accept those that the log names")
 	}
-	return nil
-}
-
-// readTrust reads the trust file, and no more than a trust file can be.
-func (c *config) readTrust() ([]byte, error) {
-	f, err := os.Open(c.trustFile)
-	if err != nil {
-		return nil, err
+	if _, err := c.writerKeys(); err != nil {
+		return err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, manifest.MaxTrust+1))
+	_, err := c.trustFile.Parse()
+	return errors.Join(err, c.freshness.Validate())
 }
 
-// reducer opens the state directory and the connection; close releases both.
-func (c *config) reducer(log logrus.FieldLogger, ready func(error)) (r *follower.Reducer, closeAll func() error, err error) {
+// reducer opens the connection and the state directory; close releases both. A
+// patient one starts although no broker answers yet.
+func (c *config) reducer(log logrus.FieldLogger, ready func(error), patient bool) (r *follower.Reducer, closeAll func() error, err error) {
 	given, err := c.writerKeys()
+	if err != nil {
+		return nil, nil, err
+	}
+	nc, err := eventlog.Connect(eventlog.Connection{
+		Endpoint: eventlog.Endpoint(c.endpoint), Name: "fleetlog reducer " + c.fleet, Patient: patient, Log: log,
+	}, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	directory, err := state.Open(c.stateDir)
 	if err != nil {
+		nc.Close()
 		return nil, nil, err
-	}
-	nc, err := eventlog.Connect(eventlog.Connection{
-		Endpoint: eventlog.Endpoint(c.endpoint), Name: "fleetlog reducer " + c.fleet, Patient: true, Log: log,
-	}, nil)
-	if err != nil {
-		return nil, nil, errors.Join(err, directory.Close())
 	}
 	closeAll = func() error {
 		nc.Close()
 		return directory.Close()
 	}
 	config := follower.Config{
-		Open: c.open(nc, given), State: directory, Trust: c.readTrust, Window: manifest.Window(c.windowSecs),
-		AcceptLineage: c.acceptLineage, Clock: time.Now, Log: log, Ready: ready,
+		Open: c.open(nc, given), State: directory, Trust: c.trustFile.Read, Window: c.freshness.Window(), Channels: c.freshness.Channels(),
+		AcceptLineage: c.acceptLineage, AcceptGap: c.acceptGap, Clock: time.Now, Log: log, Ready: ready,
 	}
 	if c.scheme != "auto" {
 		config.Scheme = manifest.Scheme(c.scheme)

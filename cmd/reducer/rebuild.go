@@ -20,7 +20,8 @@ replaced, and nothing older than it is accepted. No other reducer may be running
 the directory.
 
 Exit status: 0 rebuilt, 2 not rebuilt.`,
-		Args: cobra.NoArgs,
+		Example: `reducer rebuild --fleet prod --state-dir /var/lib/reducer --trust-file trust.json --trust-first-use`,
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := rebuild(cmd, &c); err != nil {
 				return process.Exit(process.ExitUnknown, err)
@@ -40,7 +41,7 @@ func rebuild(cmd *cobra.Command, c *config) (err error) {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	reducer, closeAll, err := c.reducer(log, func(error) {})
+	reducer, closeAll, err := c.reducer(log, func(error) {}, false)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"fleetlog/consumers/web"
 	"fleetlog/internal/process"
-	"fleetlog/manifest"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -25,6 +24,8 @@ of the log when there is none. It is ready once everything stored is folded.
 With --http-listen it serves the set as a control plane does, under
 /v1/fleet.resolved and /v1/rollouts/ID with /sig behind each, /v1/set for what it
 is made of, and /healthz, /readyz and /metrics.`,
+		Example: `reducer run --fleet prod --state-dir /var/lib/reducer --trust-file trust.json \
+  --writer-key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= --http-listen 127.0.0.1:9478`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
@@ -41,6 +42,10 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	if err := c.validate(); err != nil {
 		return process.ConfigError(err)
 	}
+	listener, err := process.ListenIfAsked(cmd.Context(), c.httpListen, log)
+	if err != nil {
+		return process.ConfigError(err)
+	}
 	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
 	notifier := process.NewNotifier(log)
 	reducer, closeAll, err := c.reducer(log, func(err error) {
@@ -48,20 +53,16 @@ func run(cmd *cobra.Command, c *config) (err error) {
 		if err == nil {
 			notifier.Ready() // only now: nothing downstream may start on an empty set
 		}
-	})
+	}, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	group, ctx := errgroup.WithContext(cmd.Context())
-	if c.httpListen != "" {
-		listener, err := process.Listen(ctx, c.httpListen, false)
-		if err != nil {
-			return process.ConfigError(err)
-		}
+	if listener != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/", health)
-		(&web.Server{Source: reducer, Window: manifest.Window(c.windowSecs), Clock: time.Now}).Register(mux)
+		(&web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now}).Register(mux)
 		group.Go(func() error { return process.Serve(ctx, listener, mux) })
 	}
 	group.Go(func() error { return reducer.Run(ctx) })

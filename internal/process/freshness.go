@@ -33,6 +33,11 @@ func (f Freshness) Validate() error {
 // Window is the window that holds where channels do not say it.
 func (f Freshness) Window() manifest.Window { return manifest.Window(f.window) }
 
+// Policy has the windows and nothing else.
+func (f Freshness) Policy() manifest.Policy {
+	return manifest.Policy{Window: f.Window(), Channels: f.Channels()}
+}
+
 // Channels are the limits within which channels say it; nil when they do not.
 func (f Freshness) Channels() *manifest.ChannelWindows {
 	if !f.fromChannels {

@@ -1,7 +1,9 @@
 package producers_test
 
 import (
+	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"fleetlog/internal/broker/brokertest"
@@ -55,4 +57,36 @@ func TestTickByChannelWindows(t *testing.T) {
 	wantSaid(t, s.tick(t, 3*time.Hour+time.Minute+time.Second), "fleet verify Stale")
 	s.poll.Channels.Cap = 3600
 	wantSaid(t, s.tick(t, 2*time.Hour), "fleet verify Stale")
+}
+
+// TestContentIsWarnedOfOnce records a fleet with a number that readers may round.
+func TestContentIsWarnedOfOnce(t *testing.T) {
+	w := writerKey(t, 1)
+	log := newLog(t, brokertest.Start(t), w)
+	release := sign(t, fleet())
+	odd := strings.Replace(string(release["fleet.resolved.json"].Data), "{", `{"x":0.5,`, 1)
+	signed, err := signer.Sign([]byte(odd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := log.config(producers.NewDirectory(fstest.MapFS{
+		"fleet.resolved.json": {Data: signed.Body}, "fleet.resolved.json.sig": {Data: signed.Signature},
+	}), w)
+	logger, hook := logtest.NewNullLogger()
+	config.Log = logger
+	poller := producers.NewPoller(config)
+	for range 3 {
+		if _, err := poller.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := 0
+	for _, entry := range hook.AllEntries() {
+		if entry.Data["warning"] != nil {
+			lines++
+		}
+	}
+	if lines != 1 {
+		t.Errorf("%d warnings of the content, want 1", lines)
+	}
 }

@@ -46,3 +46,20 @@ func (p *Poller) warnAging(findings []events.Finding, now time.Time) {
 	p.age.changeWith(log, fmt.Sprint(fleet, channels, until),
 		"three quarters of a freshness window are over: the release must be signed anew", events.Warning)
 }
+
+// warnOfContent writes what a new set holds that readers may understand in
+// different ways.
+func (p *Poller) warnOfContent(set *manifest.Set) {
+	if set == nil || set.Digest() == p.looked {
+		return
+	}
+	p.looked = set.Digest()
+	for _, warning := range set.Fleet().Warnings() {
+		p.Log.WithField("warning", warning).Warn("fleet may be understood in different ways")
+	}
+	for _, r := range set.Rollouts() {
+		for _, warning := range r.Warnings() {
+			p.Log.WithField("channel", r.Value().Channel).WithField("warning", warning).Warn("rollout may be understood in different ways")
+		}
+	}
+}
