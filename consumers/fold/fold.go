@@ -39,9 +39,15 @@ type Source struct {
 
 // Rules are the reader's own trust and window, and how ids are derived.
 type Rules struct {
-	Trust  *manifest.Trust
-	Window manifest.Window
-	Scheme manifest.Scheme // empty: by the fleet's revision
+	Trust    *manifest.Trust
+	Window   manifest.Window
+	Channels *manifest.ChannelWindows // nil: Window is for everything
+	Scheme   manifest.Scheme          // empty: by the fleet's revision
+}
+
+// At is the policy by which artifacts are judged at that moment.
+func (r Rules) At(now time.Time) manifest.Policy {
+	return manifest.Policy{Trust: r.Trust, Now: now, Window: r.Window, Channels: r.Channels}
 }
 
 // Verdict compares the reader's own judgement of a tick with the writer's.
@@ -62,15 +68,21 @@ func Apply(s State, tick *events.Tick, artifacts *eventlog.StatementArtifacts, r
 	if Needs(tick) {
 		s, v = s.state(tick, artifacts, rules)
 	}
+	v.Own, v.Writers, v.Diverged = s.Compare(tick.Completed)
+	return s, v
+}
+
+// Compare holds the state against what the writer says that a correct reader
+// holds after the tick; nil digests are no set.
+func (s State) Compare(tick *events.TickCompleted) (own, writers *manifest.Digest, diverged bool) {
 	if s.Set != nil {
 		digest := s.Set.Digest()
-		v.Own = &digest
+		own = &digest
 	}
-	if ref := tick.Completed.Set; ref != nil {
-		v.Writers = &ref.Digest
+	if tick.Set != nil {
+		writers = &tick.Set.Digest
 	}
-	v.Diverged = (v.Own == nil) != (v.Writers == nil) || v.Own != nil && *v.Own != *v.Writers
-	return s, v
+	return own, writers, (own == nil) != (writers == nil) || own != nil && *own != *writers
 }
 
 // Needs tells whether a tick can change the set, and so needs its artifacts.
@@ -81,7 +93,7 @@ func Needs(tick *events.Tick) bool {
 // state takes a verified statement. A fleet that these rules refuse leaves the
 // set standing; a manifest that they refuse is left out.
 func (s State) state(tick *events.Tick, artifacts *eventlog.StatementArtifacts, rules Rules) (State, Verdict) {
-	policy := manifest.Policy{Trust: rules.Trust, Now: tick.Head.Time.Time(), Window: rules.Window}
+	policy := rules.At(tick.Head.Time.Time())
 	set, refused, err := manifest.Assemble(artifacts.Fleet, artifacts.Rollouts, rules.Scheme, policy)
 	if err == nil {
 		err = s.Floor.check(set.Fleet())
@@ -110,6 +122,22 @@ func (e *FloorError) Error() string {
 	return fmt.Sprintf("%s: fleet signed at %s behind one signed at %s", e.Reason, e.SignedAt, e.Accepted.SignedAt)
 }
 
+// FloorOf is the floor that an event states; nil is none.
+func FloorOf(f *events.Floor) Floor {
+	if f == nil {
+		return Floor{}
+	}
+	return Floor{f.SignedAt, f.FleetHash}
+}
+
+// Newer is the newer of two floors, f where neither is.
+func (f Floor) Newer(other Floor) Floor {
+	if !other.SignedAt.IsZero() && (f.SignedAt.IsZero() || other.SignedAt.Compare(f.SignedAt) > 0) {
+		return other
+	}
+	return f
+}
+
 func (f Floor) check(fleet manifest.Verified[manifest.Fleet]) error {
 	if f.SignedAt.IsZero() {
 		return nil
@@ -130,7 +158,12 @@ func Cover(s State, trust *manifest.Trust, now time.Time) State {
 	if s.Set == nil {
 		return s
 	}
-	kept, without := s.Set.Reverify(trust, now)
+	return s.Keep(s.Set.Reverify(trust, now))
+}
+
+// Keep is the state with what is left of its set, nil when nothing is; the
+// channels named by without have left it.
+func (s State) Keep(kept *manifest.Set, without []string) State {
 	s.Set = kept
 	dropped := make(map[string]bool)
 	for _, name := range append(slices.Clone(s.Without), without...) {

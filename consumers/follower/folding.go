@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"fleetlog/consumers/fold"
 	"fleetlog/consumers/state"
 	"fleetlog/eventlog"
 	"fleetlog/events"
-	"fleetlog/manifest"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/sirupsen/logrus"
 )
 
 // folding is a reducer at work; it is used by one goroutine.
@@ -26,10 +25,62 @@ type folding struct {
 	newest     fold.Floor // of the fleet in `current`, which is never replaced by an older one
 	unsaved    bool
 	savedAt    time.Time
-	live       bool
-	finite     bool
-	diverged   uint64 // ticks, while catching up
-	noise      uint64
+	live       bool             // everything stored has been folded once
+	finite     bool             // that is all there is to do
+	retained   bool             // the set is still the one from before folding anew
+	look       <-chan time.Time // when to look at the trust file
+	alarms     alarms
+}
+
+// run makes attempts until ctx ends, or, when finite, until one succeeds.
+func (f *folding) run(ctx context.Context) error {
+	ticker := time.NewTicker(f.TrustEvery)
+	defer ticker.Stop()
+	f.look = ticker.C
+	pause := newPause(200 * time.Millisecond)
+	for ctx.Err() == nil {
+		err := f.attempt(ctx, pause.Reset)
+		var again <-chan time.Time
+		switch {
+		case ctx.Err() != nil:
+			continue
+		case err == nil:
+			return f.save(true)
+		case errors.Is(err, errHalted):
+		case f.finite || !isTransient(err):
+			return err
+		default:
+			f.notFollowing(err)
+			again = time.After(pause.NextBackOff())
+		}
+		if err := f.attend(ctx, again); err != nil {
+			return err
+		}
+	}
+	err := f.save(true)
+	if f.finite {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
+}
+
+func newPause(first time.Duration) *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = first, 10*time.Second
+	return pause
+}
+
+// isTransient tells what time may mend: a broker that is away, a log that is
+// being made or put back.
+func isTransient(err error) bool {
+	for _, transient := range []error{
+		eventlog.ErrUnavailable, eventlog.ErrMissing, eventlog.ErrNoMessage, eventlog.ErrAhead, errNoStatement,
+	} {
+		if errors.Is(err, transient) {
+			return true
+		}
+	}
+	return false
 }
 
 // attempt opens the log and follows it until something goes wrong, or, when
@@ -39,296 +90,205 @@ func (f *folding) attempt(ctx context.Context, progress func()) error {
 		return err
 	}
 	f.live = false
-	for delivery, err := range f.log.Follow(ctx, f.head) {
-		if err != nil {
-			return f.halt(err)
+	for {
+		err := f.follow(ctx, progress)
+		var gap *eventlog.GapError
+		if !errors.As(err, &gap) {
+			return err
 		}
-		progress()
-		f.reportNoise(delivery.Noise)
-		if delivery.Tick != nil {
-			if err := f.apply(ctx, delivery.Tick); err != nil {
+		if err := f.cross(ctx, gap); err != nil {
+			return err
+		}
+	}
+}
+
+// delivery is what following yields.
+type delivery struct {
+	eventlog.Delivery
+	err error
+}
+
+// deliver moves what following yields to the channel.
+func deliver(ctx context.Context, following iter.Seq2[eventlog.Delivery, error], to chan<- delivery) {
+	for d, err := range following {
+		select {
+		case to <- delivery{d, err}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// follow folds what is stored behind the head and, unless finite, what comes.
+func (f *folding) follow(ctx context.Context, progress func()) error {
+	ctx, cancel := context.WithCancel(ctx)
+	deliveries, done := make(chan delivery), make(chan struct{})
+	go func() {
+		defer close(done)
+		deliver(ctx, f.log.Follow(ctx, f.head), deliveries)
+	}()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.look:
+			if err := f.lookAtTrust(); err != nil {
+				return err
+			}
+		case d := <-deliveries:
+			if d.err != nil {
+				return d.err
+			}
+			progress()
+			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
 		}
-		if delivery.CaughtUp {
-			if err := f.caughtUp(); err != nil || f.finite {
-				return err
-			}
+	}
+}
+
+func (f *folding) take(ctx context.Context, d eventlog.Delivery) error {
+	f.reportNoise(d.Noise)
+	if d.Tick != nil {
+		if err := f.apply(ctx, d.Tick); err != nil {
+			return err
 		}
 	}
-	return ctx.Err()
-}
-
-// open finds the log and the place in it that the checkpoint names.
-func (f *folding) open(ctx context.Context) error {
-	writers, err := f.writers()
-	if err != nil {
-		return err
+	if d.CaughtUp {
+		return f.caughtUp()
 	}
-	if f.log, err = f.Open(ctx, writers); err != nil {
-		return err
-	}
-	if f.checkpoint.Sequence == 0 {
-		f.head = f.log.Opening()
-		return f.startAt(f.head)
-	}
-	if f.log.Lineage() != f.checkpoint.Lineage {
-		return f.otherLineage()
-	}
-	head, err := f.log.HeadAt(ctx, f.checkpoint.Sequence)
-	if err == nil && head.Digest == f.checkpoint.EventDigest {
-		f.head = head
-		return nil
-	}
-	if errors.Is(err, eventlog.ErrUnavailable) || ctx.Err() != nil {
-		return err
-	}
-	return f.rebuild("the log does not hold the event of the checkpoint any more")
-}
-
-// writers are those remembered from the first use, so that a log cannot change
-// who may write it.
-func (f *folding) writers() ([]events.PublicKey, error) {
-	var writers []events.PublicKey
-	if f.AcceptLineage != "" && f.AcceptLineage != f.checkpoint.Lineage {
-		return nil, nil
-	}
-	for _, text := range f.checkpoint.Writers {
-		key, err := events.ParsePublicKey(text)
-		if err != nil {
-			return nil, err
-		}
-		writers = append(writers, key)
-	}
-	return writers, nil
-}
-
-// rebuild sets the checkpoint aside and folds from the log's beginning; the
-// floor stays.
-func (f *folding) rebuild(why string) error {
-	to, err := f.State.Quarantine(f.Clock())
-	if err != nil {
-		return err
-	}
-	f.Log.WithField("quarantine", to).Warn(why + ": rebuilding the state from the log")
-	floor := f.state.Floor
-	if f.newest.SignedAt.Compare(floor.SignedAt) > 0 {
-		floor = f.newest
-	}
-	f.checkpoint, f.state = state.Checkpoint{}, fold.State{Floor: floor}
-	f.head = f.log.Opening()
-	return f.startAt(f.head)
-}
-
-// startAt makes the head the position of the next checkpoint.
-func (f *folding) startAt(head events.Head) error {
-	f.checkpoint.Lineage, f.checkpoint.Stream = head.Lineage, f.log.Fleet().EventsStream()
-	f.checkpoint.Writers = nil
-	for _, w := range f.log.Writers() {
-		f.checkpoint.Writers = append(f.checkpoint.Writers, w.String())
-	}
-	f.advance(head)
 	return nil
 }
 
-func (f *folding) advance(head events.Head) {
-	f.head = head
-	f.checkpoint.Sequence, f.checkpoint.Tick, f.checkpoint.Time = head.Seq, head.Number, head.Time
-	f.checkpoint.EventDigest = head.Digest
-	f.checkpoint.EventID = head.EventID()
-	f.checkpoint.TrustDigest, f.checkpoint.Window = f.rules.Trust.Digest(), f.rules.Window
-}
-
-// otherLineage halts unless the operator has accepted the new log; the floor
-// holds in any case.
-func (f *folding) otherLineage() error {
-	if f.AcceptLineage == f.log.Lineage() {
-		return f.rebuild("a new lineage was accepted")
-	}
-	return f.halt(fmt.Errorf("%w: state is of lineage %s, the log is %s; if that is right, start once with --accept-lineage %s",
-		errLineage, f.checkpoint.Lineage, f.log.Lineage(), f.log.Lineage()))
-}
-
-var errLineage = errors.New("log is another one")
-
-// halt stops applying for good where going on could hide a loss, but goes on
-// serving. Everything else is the caller's to judge.
-func (f *folding) halt(err error) error {
-	var gap *eventlog.GapError
-	if !errors.As(err, &gap) && !errors.Is(err, errLineage) {
-		return err
-	}
-	if f.finite {
-		return err
-	}
-	f.setReady(err)
-	f.Log.WithError(err).Error("following stopped; the last set stays served")
+// caughtUp ends the first pass: from here on every tick is made durable and
+// served at once.
+func (f *folding) caughtUp() error {
 	if err := f.save(true); err != nil {
 		return err
 	}
-	return errHalted
+	if !f.live {
+		f.caughtUpWith()
+	}
+	f.live = true
+	f.serve(f.state, f.reached())
+	f.notFollowing(nil)
+	return nil
 }
 
-// apply folds one tick, waiting for artifacts that a lagging copy does not have
-// yet: their absence is not a verdict.
+// reached is the position of the head.
+func (f *folding) reached() Position {
+	p := Position{Lineage: f.head.Lineage, Sequence: f.head.Seq, Tick: f.head.Number, Time: f.head.Time}
+	if f.head.Completed != nil {
+		_, _, p.Diverged = f.state.Compare(f.head.Completed)
+	}
+	return p
+}
+
+// apply folds one tick.
 func (f *folding) apply(ctx context.Context, tick *events.Tick) error {
-	if err := f.reloadTrust(); err != nil {
-		f.setReady(err)
+	if f.live {
+		if err := f.lookAtTrust(); err != nil {
+			return err
+		}
 	}
 	var artifacts *eventlog.StatementArtifacts
 	if fold.Needs(tick) {
 		var err error
-		if artifacts, err = f.artifacts(ctx, tick); err != nil {
+		artifacts, err = f.artifacts(ctx, tick)
+		if errors.Is(err, errLost) {
+			f.Log.WithError(err).WithField("tick", tick.Head.Number).Warn("tick is passed over, as accepted")
+			f.advance(tick.Head)
+			return f.save(f.live)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	next, verdict := fold.Apply(f.state, tick, artifacts, f.rules)
-	f.state, f.unsaved = next, true
+	f.retained = f.retained && next.Set == f.state.Set
+	f.state = next
 	f.advance(tick.Head)
-	f.compare(tick, verdict)
-	if f.live {
-		return f.save(true)
+	f.judge(tick, verdict)
+	if err := f.save(f.live); err != nil {
+		return err
 	}
-	return f.save(false)
+	if f.live {
+		f.serve(f.state, f.reached())
+	}
+	return nil
 }
 
 // artifactPatience is how long an artifact may be missing before the reducer
 // says that it is not ready.
 const artifactPatience = 2 * time.Minute
 
+// errLost: artifacts are missing whose loss the operator has accepted.
+var errLost = errors.New("artifacts are lost")
+
+// artifacts reads what the tick names. Its absence is not a verdict: a copy of
+// the log may lag, so the tick is held until everything is there.
 func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.StatementArtifacts, error) {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 10*time.Second
+	pause := newPause(100 * time.Millisecond)
 	for since := f.Clock(); ; {
 		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings)
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err
 		}
+		if tick.Head.Seq <= f.AcceptGap {
+			return nil, fmt.Errorf("%w: %w", errLost, err)
+		}
+		err = fmt.Errorf("tick %d waits: %w; if that is lost, start once with --accept-gap %d", tick.Head.Number, err, tick.Head.Seq)
 		if f.finite {
 			return nil, err
 		}
 		if f.Clock().Sub(since) >= artifactPatience {
-			f.setReady(fmt.Errorf("tick %d waits: %w", tick.Head.Number, err))
+			f.notFollowing(err)
 		}
-		select {
-		case <-ctx.Done():
+		if err := f.attend(ctx, time.After(pause.NextBackOff())); err != nil {
+			return nil, err
+		}
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
-		case <-time.After(pause.NextBackOff()):
 		}
 	}
-}
-
-// compare alarms when the writer holds another set than this reducer: on the
-// newest ticks at once, while catching up as a count. The own verdict stands.
-func (f *folding) compare(tick *events.Tick, v fold.Verdict) {
-	position := Position{
-		Lineage: tick.Head.Lineage, Sequence: tick.Head.Seq, Tick: tick.Head.Number,
-		Time: tick.Head.Time, Diverged: v.Diverged,
-	}
-	f.serve(f.state, position)
-	if !v.Diverged {
-		return
-	}
-	if !f.live {
-		f.diverged++
-		return
-	}
-	log := f.Log.WithFields(logrus.Fields{"tick": position.Tick, "seq": position.Sequence, "own": v.Own, "writer": v.Writers})
-	if v.Fleet != nil {
-		log = log.WithField("fleet", v.Fleet.Error())
-	}
-	for channel, err := range v.Channels {
-		log = log.WithField("channel "+channel, err.Error())
-	}
-	log.Error("own set is not the one that the writer holds")
-}
-
-func (f *folding) reportNoise(noise []events.Noise) {
-	if len(noise) == 0 {
-		return
-	}
-	f.noise += uint64(len(noise))
-	first := noise[0]
-	f.Log.WithFields(logrus.Fields{
-		"seq": first.Seq, "subject": first.Subject, "messages": len(noise), "total": f.noise,
-	}).Warnf("noise in the log, not applied: %v", first.Why)
-}
-
-// reloadTrust takes a changed trust file into force. One that is refused leaves
-// the last valid one in force.
-func (f *folding) reloadTrust() error {
-	data, err := f.Trust()
-	if err != nil {
-		return fmt.Errorf("read trust file: %w", err)
-	}
-	if manifest.Sum(data) == f.rules.Trust.Digest() {
-		return nil
-	}
-	trust, err := manifest.ParseTrust(data)
-	if err != nil {
-		return err
-	}
-	f.rules.Trust = trust
-	f.Log.WithField("trust", trust.Digest().String()).Info("trust file has changed")
-	f.cover(f.Clock())
-	return nil
-}
-
-// cover drops what the trust in force no longer covers.
-func (f *folding) cover(now time.Time) {
-	f.state = fold.Cover(f.state, f.rules.Trust, now)
-	f.unsaved = true
-}
-
-// caughtUp ends the first pass: from here on every tick is made durable at
-// once.
-func (f *folding) caughtUp() error {
-	if err := f.save(true); err != nil {
-		return err
-	}
-	if !f.live && f.diverged > 0 {
-		f.Log.WithField("ticks", f.diverged).Warn("while catching up, own set differed from the writer's")
-	}
-	f.live, f.diverged = true, 0
-	f.serve(f.state, f.currentPosition())
-	f.setReady(nil)
-	return nil
-}
-
-func (f *folding) currentPosition() Position {
-	_, p := f.Current()
-	p.Lineage, p.Sequence, p.Tick = f.head.Lineage, f.head.Seq, f.head.Number
-	if p.Time == 0 {
-		p.Time = f.head.Time
-	}
-	return p
 }
 
 // saveEvery is how often a checkpoint is made while catching up.
 const saveEvery = time.Second
 
 // save makes the state durable: now, or when the last time was long enough ago.
-// A state with an older fleet than the one in `current`, as there is while a
-// log is folded anew, is not written.
 func (f *folding) save(now bool) error {
 	if !f.unsaved || f.checkpoint.Sequence == 0 || (!now && f.Clock().Sub(f.savedAt) < saveEvery) {
 		return nil
 	}
-	if f.state.Set != nil && f.state.Set.Fleet().SignedAt().Compare(f.newest.SignedAt) < 0 {
+	has := fold.Floor{}
+	if f.state.Set != nil {
+		fleet := f.state.Set.Fleet()
+		has = fold.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}
+	}
+	if f.currentStands(has) {
 		return nil
 	}
-	if f.state.Set == nil && !f.newest.SignedAt.IsZero() && !f.live {
-		return nil
-	}
+	f.checkpoint.TrustDigest, f.checkpoint.Window, f.checkpoint.Channels = f.rules.Trust.Digest(), f.rules.Window, f.rules.Channels
 	saved, err := f.State.Save(f.checkpoint, f.state)
 	if err != nil {
 		return err
 	}
-	f.checkpoint, f.unsaved, f.savedAt = saved, false, f.Clock()
-	if f.state.Set != nil {
-		fleet := f.state.Set.Fleet()
-		f.newest = fold.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}
-	}
+	f.checkpoint, f.newest, f.unsaved, f.savedAt = saved, has, false, f.Clock()
 	return nil
+}
+
+// currentStands tells whether `current` is newer than the set that would take
+// its place: after a stop before the checkpoint could follow it, and while a log
+// is folded anew because the state could not be loaded.
+func (f *folding) currentStands(has fold.Floor) bool {
+	if f.state.Set == nil && !f.retained {
+		return false // the rules took it
+	}
+	return has.Newer(f.newest) != has
 }

@@ -15,7 +15,6 @@ import (
 	"fleetlog/events"
 	"fleetlog/manifest"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/sirupsen/logrus"
 )
 
@@ -26,9 +25,12 @@ type Config struct {
 	Open          func(ctx context.Context, writers []events.PublicKey) (*eventlog.Log, error)
 	State         *state.Directory
 	Trust         func() ([]byte, error) // reads trust.json
+	TrustEvery    time.Duration          // how often that is done beside every new tick; 0: 10 s
 	Window        manifest.Window
+	Channels      *manifest.ChannelWindows // nil: Window is for everything
 	Scheme        manifest.Scheme
 	AcceptLineage string // follow this log although the state is of another
+	AcceptGap     uint64 // go on behind this sequence although messages up to it are lost
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
 	Ready         func(error) // told nil while everything stored is folded, else what is wrong
@@ -37,9 +39,8 @@ type Config struct {
 // Reducer folds one log into one state directory.
 type Reducer struct {
 	Config
-	rules fold.Rules
-
-	notReady error
+	rules     fold.Rules
+	readiness readiness
 
 	mu       sync.Mutex // guards what serving reads
 	current  fold.State
@@ -55,12 +56,11 @@ type Position struct {
 	Diverged bool // the newest tick's set is not this reducer's
 }
 
-// ErrStarting is why a reducer is not ready before it has caught up.
-var ErrStarting = errors.New("has not caught up with the log yet")
+// defaultTrustEvery is how often the trust file is looked at.
+const defaultTrustEvery = 10 * time.Second
 
-// NewReducer reads the trust file, and loads what the state directory holds.
-// Errors: [*state.DamagedError] (use [Reducer.Quarantine]), a trust file that is
-// refused.
+// NewReducer reads the trust file. Errors: one of reading it, or a
+// [*manifest.Rejection] when it is refused.
 func NewReducer(c Config) (*Reducer, error) {
 	data, err := c.Trust()
 	if err != nil {
@@ -70,11 +70,17 @@ func NewReducer(c Config) (*Reducer, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules := fold.Rules{Trust: trust, Window: c.Window, Scheme: c.Scheme}
-	return &Reducer{Config: c, rules: rules, notReady: ErrStarting}, nil
+	if c.TrustEvery == 0 {
+		c.TrustEvery = defaultTrustEvery
+	}
+	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
+	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
+	return r, nil
 }
 
 // Current is what is served: the state and the position that it belongs to.
+// After a start that is what the state directory held; while it catches up, a
+// reducer goes on serving what it had before.
 func (r *Reducer) Current() (fold.State, Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,97 +93,69 @@ func (r *Reducer) serve(s fold.State, p Position) {
 	r.current, r.position = s, p
 }
 
-func (r *Reducer) setReady(err error) {
-	changed := (r.notReady == nil) != (err == nil) || err != nil && r.notReady.Error() != err.Error()
-	if r.notReady = err; !changed {
-		return
-	}
-	r.Ready(err)
-	if err != nil {
-		r.Log.WithError(err).Warn("not ready")
-		return
-	}
-	_, position := r.Current()
-	r.Log.WithFields(logrus.Fields{"seq": position.Sequence, "tick": position.Tick}).Info("caught up with the log")
-}
-
-// Run follows the log until ctx ends, which gives nil. While the broker is away
-// or the log is not the one of the state, it keeps serving what it has and says
+// Run follows the log until ctx ends, which gives nil. While the log cannot be
+// opened or is not the one of the state, it keeps serving what it has and says
 // that it is not ready. Errors are those that another try cannot mend: an event
-// of unknown type, a log that no accepted writer opened, a full disk.
-func (r *Reducer) Run(ctx context.Context) error { return r.follow(ctx, false) }
-
-// Rebuild sets the checkpoint aside, folds everything that is stored now, and
-// returns.
-func (r *Reducer) Rebuild(ctx context.Context) error {
-	if _, err := r.State.Quarantine(r.Clock()); err != nil {
-		return err
-	}
-	return r.follow(ctx, true)
-}
-
-func (r *Reducer) follow(ctx context.Context, finite bool) error {
+// of unknown type, a log that no accepted writer opened, a full disk, a state
+// directory that cannot be read.
+func (r *Reducer) Run(ctx context.Context) error {
 	f, err := r.resume()
 	if err != nil {
 		return err
 	}
-	f.finite = finite
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = 200*time.Millisecond, 10*time.Second
-	for {
-		err := f.attempt(ctx, pause.Reset)
-		switch {
-		case ctx.Err() != nil:
-			return f.save(true)
-		case err == nil:
-			return f.save(true)
-		case errors.Is(err, errHalted):
-			<-ctx.Done()
-			return nil
-		case finite || !isTransient(err):
-			return err
-		}
-		r.setReady(err)
-		select {
-		case <-ctx.Done():
-			return f.save(true)
-		case <-time.After(pause.NextBackOff()):
-		}
-	}
+	return f.run(ctx)
 }
 
-// errHalted: only a person can decide how to go on; what there is stays served.
-var errHalted = errors.New("halted")
-
-func isTransient(err error) bool {
-	return errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrMissing) || errors.Is(err, eventlog.ErrAhead)
-}
-
-// resume loads the state directory. A damaged one is set aside.
-func (r *Reducer) resume() (*folding, error) {
-	f := &folding{Reducer: r}
-	checkpoint, s, err := r.State.Load(r.rules)
-	var damaged *state.DamagedError
-	if errors.As(err, &damaged) {
-		to, qerr := r.State.Quarantine(r.Clock())
-		if qerr != nil {
-			return nil, errors.Join(err, qerr)
-		}
-		r.Log.WithError(err).WithField("quarantine", to).Warn("state cannot be used: rebuilding it from the log")
-		f.state.Floor, err = r.State.CurrentFloor(r.rules, r.Clock())
-		return f, err
-	}
+// Rebuild folds everything that is stored now from the beginning, and returns.
+// The floor stays, and so does the set until the log has brought one that is
+// not older. What Run waits for is an error here, and so is the end of ctx.
+func (r *Reducer) Rebuild(ctx context.Context) error {
+	f, err := r.resume()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if f.newest, err = r.State.CurrentFloor(r.rules, r.Clock()); err != nil {
-		return nil, err
+	if err := f.startOver("asked to"); err != nil {
+		return err
 	}
-	if checkpoint == nil {
-		f.state.Floor = f.newest
-		return f, nil
+	f.finite = true
+	return f.run(ctx)
+}
+
+// ErrStarting is why a reducer is not ready before it has caught up.
+var ErrStarting = errors.New("has not caught up with the log yet")
+
+// readiness is why a reducer is not ready, by the two things that it depends
+// on: the log and the trust file.
+type readiness struct {
+	following error
+	untrusted error
+	told      error // what the outside was told last
+}
+
+// notFollowing says what keeps the log from being folded, nil for nothing.
+func (r *Reducer) notFollowing(err error) {
+	r.readiness.following = err
+	r.report()
+}
+
+// untrusted says what is wrong with the trust file, nil for nothing.
+func (r *Reducer) untrusted(err error) {
+	r.readiness.untrusted = err
+	r.report()
+}
+
+// report tells the outside when readiness has changed.
+func (r *Reducer) report() {
+	is, was := errors.Join(r.readiness.following, r.readiness.untrusted), r.readiness.told
+	if is == nil && was == nil || is != nil && was != nil && is.Error() == was.Error() {
+		return
 	}
-	f.checkpoint, f.state = *checkpoint, s
-	f.cover(r.Clock())
-	return f, nil
+	r.readiness.told = is
+	r.Ready(is)
+	if is != nil {
+		r.Log.WithError(is).Warn("not ready")
+		return
+	}
+	_, position := r.Current()
+	r.Log.WithFields(logrus.Fields{"seq": position.Sequence, "tick": position.Tick}).Info("caught up with the log")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -21,26 +22,28 @@ import (
 // Checkpoint is the durable position and state of a reducer: everything up to
 // and including Sequence is folded into what it describes.
 type Checkpoint struct {
-	Format      int             `json:"format"`
-	Lineage     string          `json:"lineage"`
-	Stream      string          `json:"stream"`
-	Writers     []string        `json:"writers"` // accepted; remembered from the first use
-	Sequence    uint64          `json:"sequence"`
-	EventID     string          `json:"eventId"`
-	EventDigest manifest.Digest `json:"eventDigest"` // SHA-256 of the event's body
-	Tick        uint64          `json:"tick"`
-	Time        events.Time     `json:"time"` // of the tick
-	Set         *CheckpointSet  `json:"set"`
-	Floor       *events.Floor   `json:"floor"`
-	TrustDigest manifest.Digest `json:"trustDigest"`
-	Window      manifest.Window `json:"windowSecs"`
+	Format      int                `json:"format"`
+	Lineage     string             `json:"lineage"`
+	Stream      string             `json:"stream"`
+	Writers     []events.PublicKey `json:"writers"` // accepted; remembered from the first use
+	Sequence    uint64             `json:"sequence"`
+	EventID     string             `json:"eventId"`
+	EventDigest manifest.Digest    `json:"eventDigest"` // SHA-256 of the event's body
+	Tick        uint64             `json:"tick"`
+	Time        events.Time        `json:"time"` // of the tick
+	Set         *CheckpointSet     `json:"set"`
+	Floor       *events.Floor      `json:"floor"`
+	TrustDigest manifest.Digest    `json:"trustDigest"`
+	Window      manifest.Window    `json:"windowSecs"`
+	// Channels are the limits of windows that channels say; absent where they do not.
+	Channels *manifest.ChannelWindows `json:"channelWindows,omitzero"`
 }
 
 // CheckpointSet names the set and the files that hold it.
 type CheckpointSet struct {
 	Digest     manifest.Digest `json:"digest"`
 	Generation string          `json:"generation"`
-	Without    []string        `json:"without"`
+	Without    []string        `json:"without,omitzero"`
 	Stated     events.Time     `json:"stated"`
 	Tick       string          `json:"tick"`
 	Number     uint64          `json:"number"`
@@ -72,7 +75,7 @@ func pairDigest(r manifest.Received) manifest.Digest {
 // checkpointFormat is the format that this program writes and reads.
 const checkpointFormat = 1
 
-// maxCheckpoint bounds what is read back: some 100 bytes a channel.
+// maxCheckpoint bounds what is read back: a channel takes some 200 bytes.
 const maxCheckpoint = 16 << 20
 
 // describe fills in what follows from the state. The generation is kept when
@@ -120,19 +123,25 @@ func (c *Checkpoint) state() fold.State {
 	return s
 }
 
-func (d *Directory) saveCheckpoint(c Checkpoint) error {
+// format is the text of the file: the same checkpoint gives the same bytes.
+func (c Checkpoint) format() ([]byte, error) {
 	data, err := json.Marshal(c, json.Deterministic(true), jsontext.Multiline(true))
+	return append(data, '\n'), err
+}
+
+func (d *Directory) saveCheckpoint(c Checkpoint) error {
+	data, err := c.format()
 	if err != nil {
 		return err
 	}
-	return durable.Replace(filepath.Join(d.path, checkpointName), append(data, '\n'), 0o600)
+	return durable.Replace(filepath.Join(d.path, checkpointName), data, 0o600)
 }
 
 // loadCheckpoint returns nil when there is none. Error: [*DamagedError]; any
 // other error is one of the disk, after which nothing may be assumed.
 func (d *Directory) loadCheckpoint() (*Checkpoint, error) {
 	path := filepath.Join(d.path, checkpointName)
-	data, err := os.ReadFile(path)
+	data, err := readCheckpoint(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -146,24 +155,65 @@ func (d *Directory) loadCheckpoint() (*Checkpoint, error) {
 	return c, nil
 }
 
-// ParseCheckpoint reads a checkpoint, refusing what [Directory.Save] would not
-// write.
+// readCheckpoint reads no more than is needed to see that it is too much.
+func readCheckpoint(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxCheckpoint+1))
+}
+
+// ParseCheckpoint reads a checkpoint, refusing whatever [Directory.Save] would
+// not have written byte for byte.
 func ParseCheckpoint(data []byte) (*Checkpoint, error) {
 	if len(data) > maxCheckpoint {
 		return nil, fmt.Errorf("larger than %d bytes", maxCheckpoint)
 	}
 	var c Checkpoint
-	if err := json.Unmarshal(bytes.TrimSpace(data), &c, json.RejectUnknownMembers(true)); err != nil {
+	if err := json.Unmarshal(data, &c); err != nil {
 		return nil, err
 	}
-	if c.Format != checkpointFormat {
-		return nil, fmt.Errorf("checkpoint format %d, this program knows %d", c.Format, checkpointFormat)
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	if c.Lineage == "" || c.Stream == "" || c.Sequence == 0 || c.EventDigest.IsZero() {
-		return nil, errors.New("checkpoint is incomplete")
+	again, err := c.format()
+	if err != nil {
+		return nil, err
 	}
-	if c.Set != nil && (c.Set.Generation == "" || filepath.Base(c.Set.Generation) != c.Set.Generation) {
-		return nil, errors.New("checkpoint names no generation")
+	if !bytes.Equal(again, data) {
+		return nil, errors.New("white space, order or spelling is not that of a checkpoint")
 	}
 	return &c, nil
+}
+
+func (c *Checkpoint) check() error {
+	switch {
+	case c.Format != checkpointFormat:
+		return fmt.Errorf("checkpoint format %d, this program knows %d", c.Format, checkpointFormat)
+	case c.Lineage == "" || c.Stream == "" || len(c.Writers) == 0:
+		return errors.New("checkpoint names no log")
+	case c.Sequence == 0 || c.EventID == "" || c.EventDigest.IsZero():
+		return errors.New("checkpoint names no event")
+	case c.TrustDigest.IsZero():
+		return errors.New("checkpoint names no trust file")
+	case c.Set == nil:
+		return nil
+	case c.Floor == nil:
+		return errors.New("checkpoint has a set and no floor")
+	}
+	if _, ok := generationNumber(c.Set.Generation); !ok {
+		return errors.New("checkpoint names no generation")
+	}
+	for channel, r := range c.Set.Artifacts.Rollouts {
+		id, err := manifest.ParseRolloutID(r.ID)
+		if err == nil {
+			err = id.CheckName()
+		}
+		if err != nil {
+			return fmt.Errorf("channel %q: %w", channel, err)
+		}
+	}
+	return nil
 }

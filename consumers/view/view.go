@@ -41,7 +41,7 @@ type Fleet struct {
 	CICommit   *string           `json:"ciCommit"`
 	Hosts      int               `json:"hosts"`
 	Channels   int               `json:"channels"`
-	Key        string            `json:"key"`
+	Key        string            `json:"key,omitzero"` // that verified it, or is said to have
 }
 
 // Rollout is one channel's manifest.
@@ -53,11 +53,11 @@ type Rollout struct {
 	FreshUntil   *manifest.Instant `json:"freshUntil"`
 	ChannelRef   string            `json:"channelRef"`
 	Hosts        int               `json:"hosts"`
-	Key          string            `json:"key"`
+	Key          string            `json:"key,omitzero"`
 }
 
-// Of shows a verified set.
-func Of(set *manifest.Set, without []string, resolved Resolved, window manifest.Window) Set {
+// Of shows a verified set, with the windows of the policy.
+func Of(set *manifest.Set, without []string, resolved Resolved, policy manifest.Policy) Set {
 	v := Set{Rollouts: map[string]Rollout{}, Without: without, Resolved: resolved, Verified: true}
 	if set == nil {
 		return v
@@ -66,13 +66,13 @@ func Of(set *manifest.Set, without []string, resolved Resolved, window manifest.
 	v.SetDigest = &digest
 	v.Fleet = &Fleet{
 		FleetHash: fleet.Hash(), SHA256: fleet.Artifact(), SignedAt: fleet.SignedAt(),
-		FreshUntil: until(fleet.SignedAt(), window), CICommit: fleet.CICommit(),
+		FreshUntil: until(fleet.SignedAt(), policy.FleetWindow(fleet.Value())), CICommit: fleet.CICommit(),
 		Hosts: len(fleet.Value().Hosts), Channels: len(fleet.Value().Channels), Key: fleet.Key().Public,
 	}
 	for _, r := range set.Rollouts() {
 		v.Rollouts[r.Value().Channel] = Rollout{
 			RolloutID: set.ID(r).String(), ManifestHash: r.Hash(), SHA256: r.Artifact(), SignedAt: r.SignedAt(),
-			FreshUntil: until(r.SignedAt(), window), ChannelRef: r.Value().ChannelRef,
+			FreshUntil: until(r.SignedAt(), policy.For(fleet.Value(), r.Value().Channel).Window), ChannelRef: r.Value().ChannelRef,
 			Hosts: len(r.Value().HostSet), Key: r.Key().Public,
 		}
 	}
@@ -131,6 +131,13 @@ func (v *Set) Judge(now time.Time) {
 	}
 }
 
+func by(key string) string {
+	if key == "" {
+		return ""
+	}
+	return " by " + key
+}
+
 // Table writes the set for people.
 func (v Set) Table(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -139,7 +146,7 @@ func (v Set) Table(w io.Writer) error {
 	} else {
 		fmt.Fprintf(table, "SET\t%s\n", v.SetDigest)
 		fmt.Fprintf(table, "FLEET\t%s\n", v.Fleet.FleetHash)
-		fmt.Fprintf(table, "SIGNED\t%s by %s\n", v.Fleet.SignedAt, v.Fleet.Key)
+		fmt.Fprintf(table, "SIGNED\t%s%s\n", v.Fleet.SignedAt, by(v.Fleet.Key))
 		fmt.Fprintf(table, "HOSTS\t%d in %d channels\n\n", v.Fleet.Hosts, v.Fleet.Channels)
 		fmt.Fprintf(table, "CHANNEL\tROLLOUT\tHOSTS\tSIGNED\n")
 		for _, name := range slices.Sorted(maps.Keys(v.Rollouts)) {
@@ -152,7 +159,7 @@ func (v Set) Table(w io.Writer) error {
 	}
 	how := "verified under the trust file given"
 	if !v.Verified {
-		how = "as the log states it, not verified: give --trust-file"
+		how = "as it is stated, not verified: give --trust-file"
 	}
 	if v.Stale {
 		how += "; STALE"

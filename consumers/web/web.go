@@ -22,7 +22,7 @@ type Source interface {
 // Server answers from the newest state of its source.
 type Server struct {
 	Source Source
-	Window manifest.Window
+	Policy manifest.Policy // whose windows are shown
 	Clock  func() time.Time
 }
 
@@ -81,7 +81,7 @@ func (s *Server) rollout(answer part) http.HandlerFunc {
 
 func (s *Server) set(w http.ResponseWriter, _ *http.Request) {
 	state, at := s.Source.Current()
-	shown := view.Of(state.Set, state.Without, view.Resolved{Seq: at.Sequence, Tick: at.Tick, Time: at.Time}, s.Window)
+	shown := view.Of(state.Set, state.Without, view.Resolved{Seq: at.Sequence, Tick: at.Tick, Time: at.Time}, s.Policy)
 	shown.Judge(s.Clock())
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.MarshalWrite(w, shown, json.Deterministic(true)) // the client is gone

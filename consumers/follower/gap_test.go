@@ -1,0 +1,91 @@
+package follower_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"fleetlog/consumers/follower"
+	"fleetlog/eventlog"
+	"fleetlog/events"
+)
+
+// away is a broker that does not answer.
+func away(c *follower.Config) {
+	c.Open = func(context.Context, []events.PublicKey) (*eventlog.Log, error) { return nil, eventlog.ErrUnavailable }
+}
+
+func acceptingGap(seq uint64) func(*follower.Config) {
+	return func(c *follower.Config) { c.AcceptGap = seq }
+}
+
+// TestGap: messages are lost behind the checkpoint. Nothing is applied, what
+// there is stays served, and a person can go on.
+func TestGap(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	first := s.release()
+	r := s.start(path)
+	r.reaches(first)
+	r.stop()
+	s.release()
+	unchanged := s.tick()
+	s.lose(first.Head.Seq+2, first.Head.Seq+3)
+	gap := first.Head.Seq + 3
+
+	r = s.start(path)
+	r.halted(saidBy(first), fmt.Sprintf("--accept-gap %d", gap))
+	s.setTrust(append(signer.Trust(), ' ')) // it is looked after all the same
+	r.until("trust file taken", func() bool { return len(r.entries("trust file has changed")) == 1 })
+	r.stop()
+	if c := checkpointIn(t, path); c.Sequence != first.Head.Seq || look(t, path) != saidBy(first) {
+		t.Errorf("halted, and yet at sequence %d", c.Sequence)
+	}
+
+	// Accepting less than is lost is not enough.
+	r = s.start(path, acceptingGap(gap-1))
+	r.halted(saidBy(first), fmt.Sprintf("--accept-gap %d", gap))
+	r.stop()
+
+	// Behind the gap there is the end of a tick, and one that repeats it: no
+	// whole statement yet.
+	r = s.start(path, acceptingGap(gap))
+	r.until("waiting for a statement", func() bool {
+		return r.notReady() != nil && strings.Contains(r.notReady().Error(), "no statement")
+	})
+	if held, p := r.Current(); digestOf(held) != saidBy(first) || p.Sequence >= unchanged.Head.Seq {
+		t.Errorf("serves %s at %+v while it waits", digestOf(held), p)
+	}
+	last := s.release()
+	r.reaches(last)
+	r.reaches(s.tick())
+	r.reaches(s.release())
+	r.stop()
+
+	// From the beginning the gap is met again.
+	r = s.start(t.TempDir())
+	r.halted("none", fmt.Sprintf("--accept-gap %d", gap))
+	r.stop()
+	r = s.start(t.TempDir(), acceptingGap(gap))
+	r.reaches(s.release())
+	r.stop()
+}
+
+// TestGapTakesOnlyWholeStatements: noise that looks like one does not count, nor
+// does what another has signed.
+func TestGapTakesOnlyWholeStatements(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	first := s.release()
+	second := s.release()
+	s.lose(first.Head.Seq + 1)
+	gap := first.Head.Seq + 1
+	for seq := second.Head.Seq - 3; seq <= second.Head.Seq; seq++ { // a copy of its end
+		m, err := s.log.Message(t.Context(), seq)
+		must(t, err)
+		s.publish(m)
+	}
+	last := s.release()
+	r := s.start(path, acceptingGap(gap))
+	r.reaches(last)
+	r.stop()
+}

@@ -1,0 +1,161 @@
+package follower
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"fleetlog/consumers/fold"
+	"fleetlog/consumers/state"
+	"fleetlog/eventlog"
+	"fleetlog/events"
+	"fleetlog/manifest"
+)
+
+// resume loads the state directory, and serves what it holds. What is damaged is
+// folded anew: the floor stays, and so does what the checkpoint says of the log.
+func (r *Reducer) resume() (*folding, error) {
+	f := &folding{Reducer: r}
+	checkpoint, s, err := r.State.Load(r.rules)
+	var damaged *state.DamagedError
+	if err != nil && !errors.As(err, &damaged) {
+		return nil, err
+	}
+	if f.newest, err = r.State.CurrentFloor(r.rules, r.Clock()); err != nil {
+		return nil, err
+	}
+	if checkpoint != nil {
+		f.checkpoint = *checkpoint
+	}
+	f.state = s
+	if damaged != nil {
+		f.checkpoint.Set = nil // its files are not to be counted on
+		return f, f.startOver(damaged.Error())
+	}
+	if checkpoint == nil {
+		return f, nil
+	}
+	r.serve(s, Position{
+		Lineage: checkpoint.Lineage, Sequence: checkpoint.Sequence, Tick: checkpoint.Tick, Time: checkpoint.Time,
+	})
+	if f.rulesChanged() {
+		return f, f.cover()
+	}
+	return f, nil
+}
+
+// rulesChanged tells whether the state was made by other rules than today's. By
+// the same rules nothing is judged again: a restart changes no set.
+func (f *folding) rulesChanged() bool {
+	c := f.checkpoint
+	if c.TrustDigest != f.rules.Trust.Digest() || c.Window != f.Window || !sameLimits(c.Channels, f.Channels) {
+		return true
+	}
+	if c.Set == nil || f.state.Set == nil {
+		return (c.Set == nil) != (f.state.Set == nil)
+	}
+	return c.Set.Digest != f.state.Set.Digest()
+}
+
+func sameLimits(a, b *manifest.ChannelWindows) bool {
+	return (a == nil) == (b == nil) && (a == nil || *a == *b)
+}
+
+// startOver makes the next attempt fold from the log's beginning. The floor
+// stays, and the set until the log has brought one that is not older.
+func (f *folding) startOver(why string) error {
+	kept, err := f.State.Quarantine()
+	if err != nil {
+		return err
+	}
+	f.Log.WithField("quarantine", kept).Warn("folding the log anew: " + why)
+	f.checkpoint.Sequence = 0
+	f.retained = true
+	return nil
+}
+
+// open finds the log and the place in it that the checkpoint names.
+func (f *folding) open(ctx context.Context) error {
+	if err := f.openLog(ctx); err != nil {
+		return err
+	}
+	if before := f.checkpoint.Lineage; before != "" && before != f.log.Lineage() {
+		if f.AcceptLineage != f.log.Lineage() {
+			return f.halt(fmt.Errorf("%w: state is of lineage %s, the log is %s; if that is right, start once with --accept-lineage %s",
+				errOtherLog, before, f.log.Lineage(), f.log.Lineage()))
+		}
+		if err := f.startOver("a new lineage was accepted"); err != nil {
+			return err
+		}
+	}
+	if f.checkpoint.Sequence == 0 {
+		return f.begin()
+	}
+	head, err := f.log.HeadAt(ctx, f.checkpoint.Sequence)
+	switch {
+	case err == nil && head.Digest == f.checkpoint.EventDigest:
+		f.head, f.checkpoint.Writers = head, f.log.Writers()
+		return nil
+	case err != nil && !errors.Is(err, eventlog.ErrAhead):
+		return err
+	}
+	if err := f.startOver("it does not hold the event of the checkpoint any more"); err != nil {
+		return err
+	}
+	return f.begin()
+}
+
+// openLog opens the log with the writers remembered from the first use, so that
+// a log cannot change who may write it. Only a new lineage that was accepted
+// brings its own.
+func (f *folding) openLog(ctx context.Context) error {
+	log, err := f.Open(ctx, f.checkpoint.Writers)
+	refused := errors.Is(err, events.ErrNotOpened)
+	accepting := f.AcceptLineage != "" && f.AcceptLineage != f.checkpoint.Lineage
+	if accepting && (refused || err == nil && log.Lineage() == f.AcceptLineage) {
+		if accepted, acceptedErr := f.Open(ctx, nil); acceptedErr == nil && accepted.Lineage() == f.AcceptLineage {
+			log, err = accepted, nil
+		}
+	}
+	if refused && err != nil && f.checkpoint.Lineage != "" {
+		return f.halt(fmt.Errorf("%w: %w; if that is right, start with its writer's --writer-key and its --accept-lineage", errOtherLog, err))
+	}
+	f.log = log
+	return err
+}
+
+var errOtherLog = errors.New("log is another one")
+
+// begin makes the log's opening the position. A floor that the log continues
+// with is the one fact taken on its writer's word: it can only refuse more.
+func (f *folding) begin() error {
+	opening := f.log.Opening()
+	f.state.Floor = f.state.Floor.Newer(f.newest).Newer(fold.FloorOf(opening.Floor()))
+	f.checkpoint.Lineage, f.checkpoint.Stream = opening.Lineage, f.log.Fleet().EventsStream()
+	f.checkpoint.Writers = f.log.Writers()
+	f.advance(opening)
+	return f.save(true)
+}
+
+// advance makes the head the position of the next checkpoint.
+func (f *folding) advance(head events.Head) {
+	f.head, f.unsaved = head, true
+	f.checkpoint.Sequence, f.checkpoint.Tick, f.checkpoint.Time = head.Seq, head.Number, head.Time
+	f.checkpoint.EventID, f.checkpoint.EventDigest = head.EventID(), head.Digest
+}
+
+// errHalted: only a person can decide how to go on; what there is stays served.
+var errHalted = errors.New("halted")
+
+// halt stops applying for good where going on could hide a loss.
+func (f *folding) halt(why error) error {
+	if f.finite {
+		return why
+	}
+	f.notFollowing(why)
+	f.Log.WithError(why).Error("following stopped; the last set stays served")
+	if err := f.save(true); err != nil {
+		return err
+	}
+	return errHalted
+}

@@ -1,0 +1,235 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"fleetlog/consumers/fold"
+	"fleetlog/internal/durable"
+	"fleetlog/manifest"
+)
+
+// DamagedError says that what is on disk is not what was written there.
+type DamagedError struct {
+	Path string
+	Err  error
+}
+
+// Error names the file.
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// errOtherBytes is damage that only the content shows.
+var errOtherBytes = errors.New("has other bytes than the checkpoint says")
+
+// isDamage tells files that are not there, or not what they were, from a disk
+// that does not answer.
+func isDamage(err error) bool {
+	for _, damage := range []error{errOtherBytes, fs.ErrNotExist, syscall.ENOTDIR, syscall.EISDIR} {
+		if errors.Is(err, damage) {
+			return true
+		}
+	}
+	return false
+}
+
+const fleetFile = "fleet.resolved.json"
+
+// maxID leaves room in a file name of 255 bytes for endings and for the
+// temporary file that it is first written as.
+const maxID = 200
+
+// rolloutFile is where a generation holds a manifest: under its id, as releases
+// do, or under the id's SHA-256 where no file can have such a name.
+func rolloutFile(id string) string {
+	if len(id) > maxID {
+		id = manifest.Sum([]byte(id)).String()
+	}
+	return "rollouts/" + id + ".json"
+}
+
+// writeGeneration writes the set under the next free number.
+func (d *Directory) writeGeneration(set *manifest.Set) (string, error) {
+	numbers, err := d.numbers()
+	if err != nil {
+		return "", err
+	}
+	name := generationName(1)
+	if len(numbers) > 0 {
+		name = generationName(numbers[len(numbers)-1] + 1)
+	}
+	path := filepath.Join(d.path, generations, name)
+	unfinished := path + ".new"
+	if err := durable.RemoveAll(unfinished); err != nil {
+		return "", err
+	}
+	if err := durable.MakeDir(filepath.Join(unfinished, "rollouts"), 0o700); err != nil {
+		return "", err
+	}
+	if err := writePair(filepath.Join(unfinished, fleetFile), set.Fleet().Received()); err != nil {
+		return "", err
+	}
+	for _, r := range set.Rollouts() {
+		if err := writePair(filepath.Join(unfinished, rolloutFile(set.ID(r).String())), r.Received()); err != nil {
+			return "", err
+		}
+	}
+	return name, durable.Rename(unfinished, path)
+}
+
+func writePair(path string, r manifest.Received) error {
+	if err := durable.CreateExclusive(path, r.Body, 0o600); err != nil {
+		return err
+	}
+	return durable.CreateExclusive(path+".sig", r.Signature, 0o600)
+}
+
+func generationName(n uint64) string { return fmt.Sprintf("%020d", n) }
+
+// generationNumber is the number that a name of [generationName] spells.
+func generationNumber(name string) (uint64, bool) {
+	n, err := strconv.ParseUint(name, 10, 64)
+	return n, err == nil && generationName(n) == name
+}
+
+// numbers are those of the generations on disk, ascending.
+func (d *Directory) numbers() ([]uint64, error) {
+	entries, err := os.ReadDir(filepath.Join(d.path, generations))
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, e := range entries {
+		if n, ok := generationNumber(e.Name()); ok {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// collect removes generations but the one that the checkpoint names and the one
+// that was `current` before it: before, where `current` has just been changed,
+// else the newest older one.
+func (d *Directory) collect(c Checkpoint, before string) error {
+	numbers, err := d.numbers()
+	if err != nil {
+		return fmt.Errorf("collect generations: %w", err)
+	}
+	kept := ""
+	if c.Set != nil {
+		kept = c.Set.Generation
+	}
+	previous := before
+	if _, ok := generationNumber(before); !ok || before == kept {
+		previous = ""
+		for _, n := range numbers {
+			if name := generationName(n); kept == "" || name < kept {
+				previous = name
+			}
+		}
+	}
+	for _, n := range numbers {
+		name := generationName(n)
+		if name == kept || name == previous {
+			continue
+		}
+		if err := durable.RemoveAll(filepath.Join(d.path, generations, name)); err != nil {
+			return fmt.Errorf("collect generations: %w", err)
+		}
+	}
+	return nil
+}
+
+// Files are the received bytes that make up a set.
+type Files struct {
+	Fleet    manifest.Received
+	Rollouts map[string]manifest.Received // by channel
+}
+
+// readSet reads a generation, which must hold what the checkpoint names.
+func (d *Directory) readSet(ref *CheckpointSet) (*Files, error) {
+	path := filepath.Join(d.path, generations, ref.Generation)
+	files := &Files{Rollouts: make(map[string]manifest.Received, len(ref.Artifacts.Rollouts))}
+	var err error
+	if files.Fleet, err = readNamed(filepath.Join(path, fleetFile), ref.Artifacts.Fleet); err != nil {
+		return nil, err
+	}
+	for channel, a := range ref.Artifacts.Rollouts {
+		if files.Rollouts[channel], err = readNamed(filepath.Join(path, rolloutFile(a.ID)), a.Pair); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// verify makes the set under the rules of today. What they no longer verify is
+// left out and named, as [fold.Cover] would; the set is nil when that is the
+// fleet.
+func (f *Files) verify(stated time.Time, rules fold.Rules) (set *manifest.Set, without []string) {
+	policy := rules.At(stated)
+	set, refused, err := manifest.Assemble(f.Fleet, f.Rollouts, rules.Scheme, policy)
+	if err != nil {
+		return nil, nil
+	}
+	for channel := range refused {
+		without = append(without, channel)
+	}
+	return set, without
+}
+
+// readNamed reads a pair that must have the given digest.
+func readNamed(path string, want manifest.Digest) (manifest.Received, error) {
+	r, err := readPair(path)
+	if err == nil && pairDigest(r) != want {
+		err = fmt.Errorf("%s %w", path, errOtherBytes)
+	}
+	return r, err
+}
+
+func readPair(path string) (manifest.Received, error) {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return manifest.Received{}, err
+	}
+	signature, err := os.ReadFile(path + ".sig")
+	return manifest.Received{Body: body, Signature: signature}, err
+}
+
+// CurrentFloor is the fleet that `current` names, as far as trust still covers
+// it at now; the zero value when there is none. Whatever else is lost, nothing
+// older than it is accepted again.
+func (d *Directory) CurrentFloor(rules fold.Rules, now time.Time) (fold.Floor, error) {
+	received, err := readPair(filepath.Join(d.Current(), fleetFile))
+	switch {
+	case err == nil:
+		return coveredFloor(received, rules.Trust, now), nil
+	case isDamage(err):
+		return fold.Floor{}, nil
+	}
+	return fold.Floor{}, fmt.Errorf("read the current set: %w", err)
+}
+
+// aheadOfAnyClock is when nothing can be signed in the future.
+var aheadOfAnyClock = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// coveredFloor verifies in everything but age: neither an old fleet nor a clock
+// that is behind takes the floor away.
+func coveredFloor(received manifest.Received, trust *manifest.Trust, now time.Time) fold.Floor {
+	for _, at := range []time.Time{now, aheadOfAnyClock} {
+		fleet, err := manifest.VerifyFleet(received, manifest.Policy{Trust: trust, Now: at, Window: manifest.Unlimited})
+		if err == nil {
+			return fold.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}
+		}
+	}
+	return fold.Floor{}
+}
