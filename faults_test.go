@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -267,17 +268,17 @@ func rolloutFaults() (rows []fault) {
 
 // mixedReads let the release change between two requests.
 func mixedReads() []fault {
-	// swap publishes a newer release ahead of the nth request to the path.
-	swap := func(path string, nth int64, change func(f *fleetsim.Fleet)) func(*scene) {
+	// swap publishes a newer release ahead of the first request to the path.
+	swap := func(path string, change func(f *fleetsim.Fleet)) func(*scene) {
 		return func(s *scene) {
 			next := s.fleet
 			next.SignedAt = s.fleet.SignedAt.Add(time.Minute)
 			change(&next)
 			release := s.sign(next)
-			var seen atomic.Int64
+			var swapped sync.Once
 			s.plane.SetIntercept(func(_ http.ResponseWriter, r *http.Request) bool {
-				if strings.HasPrefix(r.URL.Path, path) && seen.Add(1) == nth {
-					s.plane.SetRelease(release)
+				if strings.HasPrefix(r.URL.Path, path) {
+					swapped.Do(func() { s.plane.SetRelease(release) })
 				}
 				return false
 			})
@@ -287,11 +288,11 @@ func mixedReads() []fault {
 	resigned := func(*fleetsim.Fleet) {}
 	committed := func(f *fleetsim.Fleet) { f.Commit, f.Closures = "bbbb", 1 }
 	return []fault{
-		{"mixed: published between the fleet's body and its signature", swap(fleetPath+"/sig", 1, committed), nil, renewed},
-		{"mixed: signed anew between the fleet's body and its signature", swap(fleetPath+"/sig", 1, resigned), nil, renewed},
-		{"mixed: signed anew between fleet and rollouts", swap(rolloutPath, 1, resigned), nil, renewed},
-		{"mixed: signed anew between a rollout's body and its signature", swap("/v1/rollouts/channel-000@aaaa/sig", 1, resigned), nil, renewed},
-		{"mixed: published between fleet and rollouts", swap("/v1/rollouts/", 1, committed), []string{
+		{"mixed: published between the fleet's body and its signature", swap(fleetPath+"/sig", committed), nil, renewed},
+		{"mixed: signed anew between the fleet's body and its signature", swap(fleetPath+"/sig", resigned), nil, renewed},
+		{"mixed: signed anew between fleet and rollouts", swap(rolloutPath, resigned), nil, renewed},
+		{"mixed: signed anew between a rollout's body and its signature", swap("/v1/rollouts/channel-000@aaaa/sig", resigned), nil, renewed},
+		{"mixed: published between fleet and rollouts", swap("/v1/rollouts/", committed), []string{
 			fmt.Sprintf("RolloutVerified %q carried HTTPStatus", c0), fmt.Sprintf("RolloutVerified %q carried HTTPStatus", c1),
 		}, kept},
 		{"mixed: rollouts of an older signing under the same id", func(s *scene) {
