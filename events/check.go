@@ -193,8 +193,8 @@ func (e *TickCompleted) check() error {
 	if (e.Stated == Unchanged) != (e.Index == 0) {
 		return errors.New("a tick without findings must be unchanged, and no other")
 	}
-	if m := e.Missed; m != nil && (m.Ticks < 1 || m.Ticks > maxInteger) {
-		return errors.New("missed ticks are out of range")
+	if err := e.Missed.check(); err != nil {
+		return err
 	}
 	s := e.Statement
 	if err := checkUUID(s.Tick, uuid.Version(7)); err != nil {
@@ -204,6 +204,16 @@ func (e *TickCompleted) check() error {
 		return errors.New("statement's bounds are not before the tick")
 	}
 	return errors.Join(checkCounts(e.Counts.Verified, e.Counts.Rejected, e.Counts.CrossCheckFailed, e.Counts.Idle), e.Set.check())
+}
+
+func (m *Missed) check() error {
+	if m == nil {
+		return nil
+	}
+	if m.Ticks < 1 || m.Ticks > maxInteger {
+		return errors.New("missed ticks are out of range")
+	}
+	return checkReason(m.Reason)
 }
 
 func (s *SetReference) check() error {

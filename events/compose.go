@@ -7,10 +7,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"fleetlog/manifest"
-
-	"github.com/go-json-experiment/json"
 )
 
 // youngStatement is the age below which a refusal that changes its reason
@@ -67,35 +63,6 @@ func Compose(base Base, draft Draft, terms Terms, firstSeq uint64) ([]Message, e
 		return nil, fmt.Errorf("compose tick: %w", err)
 	}
 	return messages, nil
-}
-
-// Preview makes the bodies that the first tick of an empty log would have: with
-// the nil lineage, no parts and no signature.
-func Preview(fleet FleetName, draft Draft) ([][]byte, error) {
-	const nilLineage = "00000000-0000-0000-0000-000000000000"
-	head := Head{Lineage: nilLineage, Seq: 1, Opened: &LogOpened{}}
-	c := composition{base: Base{Fleet: fleet, Head: head}, draft: draft, terms: Terms{Describe: Describe}}
-	if err := c.judge(); err != nil {
-		return nil, fmt.Errorf("preview tick: %w", err)
-	}
-	var bodies [][]byte
-	for i, f := range c.findings {
-		c.fillFinding(f, i)
-		body, err := json.Marshal(f)
-		if err != nil {
-			return nil, fmt.Errorf("preview tick: %w", err)
-		}
-		bodies = append(bodies, body)
-	}
-	completed := c.completed()
-	if err := c.place(completed, bodies, head.Seq+1); err != nil {
-		return nil, fmt.Errorf("preview tick: %w", err)
-	}
-	body, err := json.Marshal(completed)
-	if err != nil {
-		return nil, fmt.Errorf("preview tick: %w", err)
-	}
-	return append(bodies, body), nil
 }
 
 type composition struct {
@@ -357,32 +324,3 @@ func (c *composition) placeSet(t *TickCompleted) error {
 	t.Set = &set
 	return nil
 }
-
-// Open makes the first message of a log: who may write it and what it
-// continues. It will be stored at sequence 1.
-func Open(fleet FleetName, lineage string, at Time, opening Opening) (Message, error) {
-	e := &LogOpened{
-		Lineage: lineage, Seq: 1, Format: 1, Writers: opening.Writers,
-		Continues: opening.Continues, Writer: opening.Writer.Public(),
-	}
-	e.Envelope = Envelope{Type: TypeLogOpened, Fleet: fleet, Tick: lineage, Time: at, Severity: Info, New: true}
-	e.Message = Describe(e)
-	m, err := newMessage(e)
-	if err != nil {
-		return Message{}, fmt.Errorf("open log: %w", err)
-	}
-	if err := opening.Writer.sign(m, lineage); err != nil {
-		return Message{}, fmt.Errorf("open log: %w", err)
-	}
-	return m, nil
-}
-
-// Opening is what LogOpened says beside the lineage.
-type Opening struct {
-	Writer    *Writer
-	Writers   []PublicKey // the writer's own key among them
-	Continues *Continues
-}
-
-// digestOf names a body in the chain.
-func digestOf(body []byte) manifest.Digest { return manifest.Sum(body) }

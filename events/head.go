@@ -63,7 +63,7 @@ func ReadOpening(fleet FleetName, m Message, accepted []PublicKey) (Head, []Publ
 		writers = opened.Writers
 	}
 	if !contains(writers, opened.Writer) {
-		return Head{}, nil, fmt.Errorf("%w: it was written by %s", ErrNotOpened, opened.Writer)
+		return Head{}, nil, fmt.Errorf("%w: it was written by %s, accept that one if it is the right one", ErrNotOpened, opened.Writer)
 	}
 	if !m.signedBy(opened.Writer, opened.Lineage) {
 		return Head{}, nil, fmt.Errorf("%w: its signature does not hold", ErrNotOpened)
@@ -145,3 +145,6 @@ func ReadTick(fleet FleetName, writers []PublicKey, lineage string, first uint64
 	}
 	return nil, errors.New("read tick: messages hold more than one")
 }
+
+// digestOf names a body in the chain.
+func digestOf(body []byte) manifest.Digest { return manifest.Sum(body) }
