@@ -15,7 +15,7 @@ func TestHelpIsAPageOfTheManual(t *testing.T) {
 		"reducer":       {"", "rebuild", "run"},
 		"embedded-nats": {"", "init", "run"},
 		"fleetlog": {
-			"", "canonicalize", "events", "provision", "show", "verify", "verify fleet", "verify release", "verify rollout",
+			"", "canonicalize", "events", "fsck", "provision", "show", "verify", "verify fleet", "verify release", "verify rollout",
 		},
 	} {
 		var found []string

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetlog/consumers/check"
 	"fleetlog/consumers/state"
 
 	"github.com/google/go-cmp/cmp"
@@ -273,7 +274,20 @@ func (s *survival) finish(ctx context.Context) {
 		s.t.Errorf("current holds set %s at the end, the checkpoint says %s", s.looker.last, want)
 	}
 	s.checkFiles()
+	s.checkAll(ctx)
 	s.t.Logf("%d kills interrupted a save", s.unsaved)
+}
+
+// checkAll finds nothing broken in the log, nor in the state directory.
+func (s *survival) checkAll(ctx context.Context) {
+	report, err := check.Check(ctx, s.reference.log, check.Options{StateDir: s.stateDir})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if report.Found > 0 || report.Noise > 0 || report.Tick != uint64(s.reference.last()) {
+		s.t.Errorf("check of %d ticks, want %d: %d broken, %d noise: %+v",
+			report.Ticks, s.reference.last(), report.Found, report.Noise, report.Findings)
+	}
 }
 
 // checkFiles finds nothing in the state directory but what belongs there: none of

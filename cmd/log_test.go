@@ -84,7 +84,27 @@ func writeUnknown(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: pen key-file")
 	}
-	key, err := process.ReadWriterKey(ts.MkAbs(args[0]))
+	appendTick(ts, args[0], unknownTick)
+}
+
+// lie KEY appends, with the writer key in that file, a valid tick that names
+// another set than its statement makes.
+func writeLie(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lie key-file")
+	}
+	appendTick(ts, args[0], func(key ed25519.PrivateKey, base events.Base, first uint64) ([]events.Message, error) {
+		base.Head.Completed.Set.Digest[0] ^= 1
+		return skippedTick(key, base, first)
+	})
+}
+
+// composition makes the messages of a tick that will be stored from first on.
+type composition func(key ed25519.PrivateKey, base events.Base, first uint64) ([]events.Message, error)
+
+// appendTick appends what is composed behind whatever the log holds.
+func appendTick(ts *testscript.TestScript, keyFile string, compose composition) {
+	key, err := process.ReadWriterKey(ts.MkAbs(keyFile))
 	ts.Check(err)
 	ctx, nc, js := connect(ts)
 	name, err := events.ParseFleetName(fleet)
@@ -93,17 +113,19 @@ func writeUnknown(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	head, err := log.Head(ctx)
 	ts.Check(err)
-	messages, err := unknownTick(key, events.Base{Fleet: name, Head: head})
+	end, err := log.LastSequence(ctx)
+	ts.Check(err)
+	messages, err := compose(key, events.Base{Fleet: name, Head: head}, end+1)
 	ts.Check(err)
 	for i, m := range messages {
 		_, err := js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body},
-			jetstream.WithExpectLastSequence(head.Seq+uint64(i)))
+			jetstream.WithExpectLastSequence(end+uint64(i)))
 		ts.Check(err)
 	}
 }
 
-// unknownTick composes a skipped tick and renames the type of its finding.
-func unknownTick(key ed25519.PrivateKey, base events.Base) ([]events.Message, error) {
+// skippedTick composes a tick whose fleet was not fetched in time.
+func skippedTick(key ed25519.PrivateKey, base events.Base, first uint64) ([]events.Message, error) {
 	writer, err := events.NewWriter(key)
 	if err != nil {
 		return nil, err
@@ -119,7 +141,12 @@ func unknownTick(key ed25519.PrivateKey, base events.Base) ([]events.Message, er
 	if base.Head.Completed != nil {
 		draft.Set = base.Head.Completed.Set
 	}
-	messages, err := events.Compose(base, draft, events.Terms{Writer: writer}, base.Head.Seq+1)
+	return events.Compose(base, draft, events.Terms{Writer: writer}, first)
+}
+
+// unknownTick composes a skipped tick and renames the type of its finding.
+func unknownTick(key ed25519.PrivateKey, base events.Base, first uint64) ([]events.Message, error) {
+	messages, err := skippedTick(key, base, first)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			"last":    checkLast,
 			"lossy":   makeLossy,
 			"pen":     writeUnknown,
+			"lie":     writeLie,
 			"junk":    writeJunk,
 		},
 		Setup: func(e *testscript.Env) error {

@@ -56,7 +56,7 @@ func Open(ctx context.Context, nc *nats.Conn, place Place) (*Log, error) {
 	if l.artifacts, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
 		return nil, err
 	}
-	if err := l.readOpening(ctx); err != nil {
+	if err := l.readOpening(ctx, anyCopy{l.events}); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -88,8 +88,8 @@ func (l *Log) checkedStream(ctx context.Context, want jetstream.StreamConfig) (j
 	return stream, nil
 }
 
-func (l *Log) readOpening(ctx context.Context) error {
-	m, err := l.Message(ctx, 1)
+func (l *Log) readOpening(ctx context.Context, from source) error {
+	m, err := from.message(ctx, 1)
 	if err != nil {
 		return fmt.Errorf("read the log's opening: %w", err)
 	}

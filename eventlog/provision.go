@@ -31,6 +31,10 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 	if err != nil {
 		return nil, err
 	}
+	// Before one is made the other is looked at: nothing is made that is refused.
+	if _, err := l.checkedStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil && !errors.Is(err, ErrMissing) {
+		return nil, err
+	}
 	if l.events, err = l.ensureStream(ctx, eventsConfig(place.Fleet, p.Limits)); err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 			return nil, err
 		}
 	}
-	return l, l.readOpening(ctx)
+	return l, l.readOpening(ctx, leader{l, place.Fleet.EventsStream()}) // a copy may not have it yet
 }
 
 func (l *Log) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {

@@ -54,6 +54,18 @@ func TestWhatIsMissed(t *testing.T) {
 		"points that a slow tick has passed": {func(_ *testing.T, c *producers.Config, clock *standing, s *served) {
 			s.before = once(func() { clock.advance(c.Interval*passed + c.Interval/2) })
 		}, 0, 2, &events.Missed{Ticks: passed, Reason: events.Overrun}},
+		"points that a tick has passed which failed": {func(t *testing.T, c *producers.Config, clock *standing, s *served) {
+			f := fleet()
+			f.Idle = 20
+			s.serveFirst(sign(t, f), 1)
+			then := s.before
+			s.before = func(name string, nth int) {
+				then(name, nth)
+				if name == "fleet.resolved.json" && nth == 0 {
+					clock.advance(c.Interval*passed + c.Interval/2)
+				}
+			}
+		}, 10, 1, &events.Missed{Ticks: 1 + passed, Reason: events.BatchTooLarge}},
 		"an event that no message can hold": {func(t *testing.T, _ *producers.Config, _ *standing, s *served) {
 			f := fleet()
 			f.Commit = strings.Repeat("a", 1<<16)
@@ -134,5 +146,27 @@ func TestContinuedLogWaitsForFleet(t *testing.T) {
 	}
 	if len(reasons) < 4 || !strings.Contains(reasons[0], events.ErrContinuedUnverified.Error()) {
 		t.Errorf("readiness %q, want three times why not", reasons)
+	}
+}
+
+// TestPollerShowsThatItIsAlive, also while it waits for the next point of the
+// grid.
+func TestPollerShowsThatItIsAlive(t *testing.T) {
+	w := writerKey(t, 1)
+	log := newLog(t, brokertest.Start(t), w)
+	config := log.config(producers.NewDirectory(sign(t, fleet())), w)
+	config.Interval, config.AliveEvery = time.Hour, time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	signs := 0
+	config.Alive = func() {
+		if signs++; signs == 5 {
+			cancel()
+		}
+	}
+	if err := producers.NewPoller(config).Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if signs < 5 {
+		t.Errorf("%d signs of life", signs)
 	}
 }

@@ -1,6 +1,7 @@
 package producers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,9 @@ type Config struct {
 	Clock        func() time.Time
 	NewTickID    func() (uuid.UUID, error)
 	Log          logrus.FieldLogger
-	Ready        func(error) // told nil while ticks are recorded, here or by the poller that this one stands by for, else what is wrong
+	Alive        func()        // called behind every point of the grid, and every AliveEvery while waiting for the next
+	AliveEvery   time.Duration // 0: not while waiting
+	Ready        func(error)   // told nil while ticks are recorded, here or by the poller that this one stands by for, else what is wrong
 }
 
 // Poller runs ticks and records them. It holds nothing on disk: what it must
@@ -55,6 +58,9 @@ func NewPoller(c Config) *Poller {
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
 	}
+	if c.Alive == nil {
+		c.Alive = func() {}
+	}
 	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}, age: stateLog{log: c.Log}}
 }
 
@@ -69,6 +75,8 @@ type Recorded struct {
 // are those after which polling on makes no sense: a stream that is gone or
 // would lose history, a log that another key owns.
 func (p *Poller) Run(ctx context.Context) error {
+	alive, stop := p.aliveTicker()
+	defer stop()
 	start := p.Clock()
 	for n := int64(0); ; {
 		err := p.step(ctx)
@@ -82,10 +90,31 @@ func (p *Poller) Run(ctx context.Context) error {
 		next := max(n+1, int64(elapsed/p.Interval)+1)
 		p.passed(next - n - 1)
 		n = next
+		if !p.wait(ctx, time.Duration(n)*p.Interval-elapsed, alive) {
+			return nil
+		}
+	}
+}
+
+// aliveTicker ticks while the poller waits; never, when nobody wants to know.
+func (p *Poller) aliveTicker() (alive <-chan time.Time, stop func()) {
+	if p.AliveEvery <= 0 {
+		return nil, func() {}
+	}
+	ticker := time.NewTicker(p.AliveEvery)
+	return ticker.C, ticker.Stop
+}
+
+// wait waits for the next point of the grid; false when ctx ends first.
+func (p *Poller) wait(ctx context.Context, d time.Duration, alive <-chan time.Time) bool {
+	for next := time.After(d); ; {
+		p.Alive()
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Duration(n)*p.Interval - elapsed):
+			return false
+		case <-next:
+			return true
+		case <-alive:
 		}
 	}
 }
@@ -179,12 +208,14 @@ func (p *Poller) storedLate(before string) {
 	}
 }
 
-// passed counts points of the grid that the tick before them has taken up.
+// passed counts points of the grid that the tick before them has taken up. One
+// that could not be recorded gives them its reason.
 func (p *Poller) passed(points int64) {
-	if points > 0 && !p.standby {
-		p.missed += uint64(points)
-		p.why = events.Overrun
+	if points <= 0 || p.standby {
+		return
 	}
+	p.missed += uint64(points)
+	p.why = cmp.Or(p.why, events.Overrun)
 }
 
 // unrecorded counts a tick that is not in the log, and tells which errors end

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetlog/consumers/check"
 	"fleetlog/events"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
@@ -101,6 +102,13 @@ func race(t *testing.T, j *junk) {
 	}
 	if j != nil && r.noise < raceTicks {
 		t.Errorf("%d junk messages for the first %d ticks, want at least one each", r.noise, raceTicks)
+	}
+	report, err := check.Check(t.Context(), log.Log, check.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Found > 0 || report.Ticks != uint64(r.ticks) || report.Noise != uint64(r.noise) {
+		t.Errorf("check: %d ticks and %d foreign messages, broken is %+v", report.Ticks, report.Noise, report.Findings)
 	}
 	for _, w := range []*events.Writer{a, b} {
 		if n := r.byWriter[w.Public().String()]; n < raceShare {

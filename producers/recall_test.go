@@ -125,9 +125,9 @@ func TestRunEndsWithItsLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &served{release: sign(t, fleet())}
-			s.before = func(name string, nth int) {
-				if name != "fleet.resolved.json" || nth != 2 {
+			config, points := log.config(producers.NewDirectory(sign(t, fleet())), w), 0
+			config.Alive = func() {
+				if points++; points != 2 {
 					return
 				}
 				if err := js.DeleteStream(t.Context(), log.Fleet().EventsStream()); err != nil {
@@ -137,7 +137,7 @@ func TestRunEndsWithItsLog(t *testing.T) {
 					newLog(t, b, w)
 				}
 			}
-			if err := producers.NewPoller(log.config(producers.NewDirectory(s), w)).Run(t.Context()); !errors.Is(err, c.want) {
+			if err := producers.NewPoller(config).Run(t.Context()); !errors.Is(err, c.want) {
 				t.Errorf("run: %v, want %v", err, c.want)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,12 +42,15 @@ func sign(t testing.TB, f fleetsim.Fleet) fleetsim.Release {
 
 // served is a release directory that may change between two reads.
 type served struct {
+	mu      sync.Mutex
 	release fs.FS
 	reads   []string
 	before  func(name string, nth int) // called ahead of each read with how often the file was read before
 }
 
 func (s *served) Open(name string) (fs.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	nth := 0
 	for _, read := range s.reads {
 		if read == name {

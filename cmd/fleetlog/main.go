@@ -29,7 +29,7 @@ standard output, notes to standard error; it never prompts.
 Exit status: 0 yes, 1 no, 2 could not tell.`,
 		Args: cobra.NoArgs,
 	}
-	root.AddCommand(provisionCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand())
+	root.AddCommand(provisionCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand())
 	root.Version = process.Version()
 	process.EnvironmentFlags(root, "FLEETLOG")
 	return root

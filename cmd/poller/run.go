@@ -51,6 +51,7 @@ func run(cmd *cobra.Command, c *config) error {
 	// Ready means configured and running; that the control plane answers is not
 	// part of it, or its outage would become a restart loop.
 	notifier := process.NewNotifier(log)
+	poller.Alive, poller.AliveEvery = notifier.Watchdog, notifier.WatchdogEvery()
 	notifier.Ready()
 	defer notifier.Stopping()
 	group.Go(func() error { return poller.Run(ctx) })

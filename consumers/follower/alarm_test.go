@@ -1,7 +1,9 @@
 package follower_test
 
 import (
+	"maps"
 	"testing"
+	"testing/fstest"
 
 	"fleetlog/consumers/follower"
 	"fleetlog/internal/fleetsim"
@@ -49,9 +51,22 @@ func TestDivergence(t *testing.T) {
 	}
 	r.reaches(s.release())
 	s.sign(resign(t, 0))
+	again := s.served
 	s.tick()
 	r.until("alarm about other sets", func() bool { return len(r.entries(alarm)) == 2 })
+	s.serve(withoutSignature(again, rolloutFile(0))) // now the writer refuses it too
+	r.reaches(s.tick())
+	s.serve(again)
+	s.tick()
+	r.until("alarm about the same sets anew", func() bool { return len(r.entries(alarm)) == 3 })
 	r.stop()
+}
+
+// withoutSignature is the release with a signature that is none.
+func withoutSignature(release fleetsim.Release, name string) fleetsim.Release {
+	broken := maps.Clone(release)
+	broken[name+".sig"] = &fstest.MapFile{Data: make([]byte, 64)}
+	return broken
 }
 
 // TestDivergenceWhileCatchingUp is counted; the newest tick's is told.
@@ -64,8 +79,8 @@ func TestDivergenceWhileCatchingUp(t *testing.T) {
 	same := s.release()
 	r := s.start(t.TempDir(), ownTrust(signer.Trust()))
 	r.reaches(same)
-	counted := r.entries("while catching up, own set differed from the writer's")
-	if len(counted) != 1 || counted[0].Data["ticks"] != uint64(3) || len(r.entries(alarm)) != 0 {
+	told := r.entries(counted)
+	if len(told) != 1 || told[0].Data["ticks"] != uint64(3) || len(r.entries(alarm)) != 0 {
 		t.Errorf("want three ticks counted and no alarm: %v", r.lines())
 	}
 	r.stop()

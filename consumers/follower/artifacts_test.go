@@ -1,9 +1,12 @@
 package follower_test
 
 import (
+	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"fleetlog/consumers/follower"
 	"fleetlog/eventlog"
@@ -44,8 +47,13 @@ func TestStopWhileWaiting(t *testing.T) {
 	waiting := s.release()
 	config, all := s.contents(artifactsStream)
 	s.put(config, arrived)
-	r := s.start(path)
-	r.held(waiting.Head.Number)
+	var asked atomic.Int64
+	r := s.start(path, func(c *follower.Config) {
+		c.Clock = func() time.Time { asked.Add(1); return s.now() }
+	})
+	// The clock stands still, so that no second brings a checkpoint, and is
+	// looked at whenever the artifact is asked for again.
+	r.until("artifact asked for again and again", func() bool { return asked.Load() > 10 })
 	r.stop()
 	if c := checkpointIn(t, path); c.Sequence != unchanged.Head.Seq || c.Set.Digest.String() != saidBy(first) {
 		t.Errorf("checkpoint at %d, want %d", c.Sequence, unchanged.Head.Seq)
@@ -111,13 +119,13 @@ func TestRebuild(t *testing.T) {
 	s, path := newScene(t), t.TempDir()
 	s.release()
 	last := s.release()
+	ctx, cancel := context.WithCancel(t.Context())
 	rebuild := func() (*follower.Reducer, error) {
 		c := s.config(path)
-		logger := quiet()
-		c.Log = logger
+		c.Log = quiet()
 		r, err := follower.NewReducer(c)
 		must(t, err)
-		return r, errors.Join(r.Rebuild(t.Context()), c.State.Close())
+		return r, errors.Join(r.Rebuild(ctx), c.State.Close())
 	}
 	for range 2 { // of nothing, and of the same
 		r, err := rebuild()
@@ -147,5 +155,9 @@ func TestRebuild(t *testing.T) {
 	}
 	if c := checkpointIn(t, path); c.Lineage == s.log.Lineage() || look(t, path) != saidBy(last) {
 		t.Errorf("of another log, unasked: %+v", c)
+	}
+	cancel()
+	if _, err := rebuild(); !errors.Is(err, context.Canceled) {
+		t.Errorf("told to stop: %v, want an error: nothing was rebuilt", err)
 	}
 }

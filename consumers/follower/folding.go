@@ -252,9 +252,6 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 		if err := f.attend(ctx, time.After(pause.NextBackOff())); err != nil {
 			return nil, err
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 	}
 }
 

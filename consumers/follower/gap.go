@@ -66,8 +66,8 @@ func (f *folding) statementEndingAt(ctx context.Context, m events.Message, seq u
 	switch {
 	case errors.As(err, &unknown), errors.Is(err, eventlog.ErrUnavailable), ctx.Err() != nil:
 		return nil, err
-	case err != nil: // noise
-		return nil, nil
+	case err != nil:
+		return nil, nil //nolint:nilerr // noise
 	case tick.Head.Number <= f.head.Number || tick.Head.Time < f.head.Time:
 		return nil, nil
 	}

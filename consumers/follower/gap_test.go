@@ -1,6 +1,7 @@
 package follower_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"fleetlog/consumers/follower"
 	"fleetlog/eventlog"
 	"fleetlog/events"
+
+	"github.com/google/uuid"
 )
 
 // away is a broker that does not answer.
@@ -71,21 +74,62 @@ func TestGap(t *testing.T) {
 	r.stop()
 }
 
-// TestGapTakesOnlyWholeStatements: noise that looks like one does not count, nor
-// does what another has signed.
+// TestGapTakesOnlyWholeStatements: what looks like one does not count, nor does
+// one that an accepted writer has signed for another place in the chain.
 func TestGapTakesOnlyWholeStatements(t *testing.T) {
 	s, path := newScene(t), t.TempDir()
 	first := s.release()
 	second := s.release()
 	s.lose(first.Head.Seq + 1)
 	gap := first.Head.Seq + 1
+	end, err := s.log.Message(t.Context(), second.Head.Seq)
+	must(t, err)
+	endless := bytes.Replace(end.Body, []byte(`"index":4,`), []byte(`"index":9007199254740991,`), 1)
+	if bytes.Equal(endless, end.Body) {
+		t.Fatal("the tick has not four findings")
+	}
+	s.publish(events.Message{Subject: end.Subject, Header: end.Header, Body: endless})
 	for seq := second.Head.Seq - 3; seq <= second.Head.Seq; seq++ { // a copy of its end
 		m, err := s.log.Message(t.Context(), seq)
 		must(t, err)
 		s.publish(m)
 	}
-	last := s.release()
+	s.publishSkipped(s.log.Opening(), nil)
+	last := s.publishSkipped(second.Head, second.Findings)
 	r := s.start(path, acceptingGap(gap))
-	r.reaches(last)
+	r.until("behind the gap", func() bool {
+		_, p := r.Current()
+		return r.isReady() && p.Sequence == last
+	})
+	if _, p := r.Current(); p.Tick != 3 || r.noise() != 0 || len(r.entries(crossed)) != 1 {
+		t.Errorf("at %+v: %v", p, r.lines())
+	}
 	r.stop()
+}
+
+const crossed = "going on behind lost messages, as accepted"
+
+// publishSkipped stores a tick without a fleet that follows the given one:
+// whole, and signed for its place in the stream, which it returns.
+func (s *scene) publishSkipped(head events.Head, findings []events.Finding) (seq uint64) {
+	s.t.Helper()
+	writer, err := events.NewWriter(s.key)
+	must(s.t, err)
+	last, err := s.log.LastSequence(s.t.Context())
+	must(s.t, err)
+	id, err := uuid.NewV7()
+	must(s.t, err)
+	messages, err := events.Compose(
+		events.Base{Fleet: s.log.Fleet(), Head: head, Last: findings, LastVerified: findings},
+		events.Draft{
+			Tick: id.String(), Time: events.TimeOf(s.now()), Floor: head.Floor(),
+			Findings: []events.Finding{&events.FleetRejected{Stage: events.StageFetch, Reason: events.Unreachable}},
+		},
+		events.Terms{Writer: writer}, last+1,
+	)
+	must(s.t, err)
+	for _, m := range messages {
+		s.publish(m)
+	}
+	return last + uint64(len(messages))
 }

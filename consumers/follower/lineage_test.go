@@ -116,6 +116,9 @@ func TestOtherWriter(t *testing.T) {
 	r = s.start(path)
 	r.halted(saidBy(old), events.ErrNotOpened.Error())
 	r.stop()
+	r = s.start(path, accepting("9b1c2d3e-4f50-4a61-8b72-93a4b5c6d7e8"))
+	r.halted(saidBy(old), events.ErrNotOpened.Error())
+	r.stop()
 	r = s.start(path, accepting(s.log.Lineage()))
 	r.reaches(last)
 	r.stop()
@@ -167,6 +170,9 @@ func TestTruncatedLog(t *testing.T) {
 	if n := len(r.entries(alarm)); n != 1 {
 		t.Errorf("%d alarms, want one: %v", n, r.lines())
 	}
+	if n := len(r.entries(counted)); n != 0 {
+		t.Errorf("that the set is newer than the log is no divergence while catching up: %v", r.lines())
+	}
 	r.reaches(s.release())
 	r.stop()
 	if n := len(quarantined(t, path)); n != 1 {
@@ -174,7 +180,10 @@ func TestTruncatedLog(t *testing.T) {
 	}
 }
 
-const alarm = "own set is not the one that the writer holds"
+const (
+	alarm   = "own set is not the one that the writer holds"
+	counted = "while catching up, own set differed from the writer's"
+)
 
 // TestReplacedEvents: the log has been put back and goes on otherwise than
 // before.
@@ -245,8 +254,32 @@ func TestDamagedStateKeepsFloor(t *testing.T) {
 			if held, _ := r.Current(); digestOf(held) == saidBy(first) {
 				t.Error("a fleet below the floor was taken")
 			}
+			if name == "half a checkpoint" && look(t, path) != saidBy(last) {
+				t.Error("what current holds did not stand")
+			}
 			r.reaches(s.release())
 			r.stop()
 		})
 	}
+}
+
+// TestTrustTakesCurrent, also where it could not be loaded and stands for that
+// reason alone.
+func TestTrustTakesCurrent(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	first := s.release()
+	last := s.release()
+	r := s.start(path)
+	r.reaches(last)
+	r.stop()
+	damages["half a checkpoint"](t, path)
+	s.truncate(first.Head.Seq)
+	r = s.start(path)
+	r.until("ready", r.isReady)
+	if look(t, path) != saidBy(last) {
+		t.Fatal("what current holds did not stand")
+	}
+	s.setTrust(another.Trust())
+	r.until("gone", func() bool { return look(t, path) == "none" })
+	r.stop()
 }

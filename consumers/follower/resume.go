@@ -9,7 +9,6 @@ import (
 	"fleetlog/consumers/state"
 	"fleetlog/eventlog"
 	"fleetlog/events"
-	"fleetlog/manifest"
 )
 
 // resume loads the state directory, and serves what it holds. What is damaged is
@@ -44,21 +43,15 @@ func (r *Reducer) resume() (*folding, error) {
 	return f, nil
 }
 
-// rulesChanged tells whether the state was made by other rules than today's. By
-// the same rules nothing is judged again: a restart changes no set.
+// rulesChanged tells whether the state was made by other rules than today's: by
+// other trust, or by windows under which the set is not what it was. By the same
+// rules nothing is judged again: a restart changes no set.
 func (f *folding) rulesChanged() bool {
-	c := f.checkpoint
-	if c.TrustDigest != f.rules.Trust.Digest() || c.Window != f.Window || !sameLimits(c.Channels, f.Channels) {
+	before, now := f.checkpoint.Set, f.state.Set
+	if f.checkpoint.TrustDigest != f.rules.Trust.Digest() || (before == nil) != (now == nil) {
 		return true
 	}
-	if c.Set == nil || f.state.Set == nil {
-		return (c.Set == nil) != (f.state.Set == nil)
-	}
-	return c.Set.Digest != f.state.Set.Digest()
-}
-
-func sameLimits(a, b *manifest.ChannelWindows) bool {
-	return (a == nil) == (b == nil) && (a == nil || *a == *b)
+	return before != nil && before.Digest != now.Digest()
 }
 
 // startOver makes the next attempt fold from the log's beginning. The floor

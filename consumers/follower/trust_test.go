@@ -7,6 +7,7 @@ import (
 
 	"fleetlog/consumers/follower"
 	"fleetlog/internal/fleetsim"
+	"fleetlog/manifest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
@@ -146,16 +147,23 @@ func TestSameTrustJudgesNothing(t *testing.T) {
 
 // TestChangedWindow: what was too old for it when it was stated is out.
 func TestChangedWindow(t *testing.T) {
-	s, path := newScene(t), t.TempDir()
-	s.sign(nil)
-	s.later(10 * time.Minute)
-	r := s.start(path)
-	r.reaches(s.tick())
-	r.stop()
-	r = s.start(path, away, func(c *follower.Config) { c.Window = 60 })
-	r.until("set gone", func() bool { return checkpointIn(t, path).Set == nil })
-	r.stop()
-	if c := checkpointIn(t, path); c.Window != 60 || c.Floor == nil {
-		t.Errorf("checkpoint %+v", c)
+	for name, change := range map[string]func(*follower.Config){
+		"for everything": func(c *follower.Config) { c.Window = 60 },
+		"from channels":  func(c *follower.Config) { c.Channels = &manifest.ChannelWindows{Floor: 1, Cap: 60} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, path := newScene(t), t.TempDir()
+			s.sign(nil)
+			s.later(10 * time.Minute)
+			r := s.start(path)
+			r.reaches(s.tick())
+			r.stop()
+			r = s.start(path, away, change)
+			r.until("set gone", func() bool { return checkpointIn(t, path).Set == nil })
+			r.stop()
+			if c := checkpointIn(t, path); c.Floor == nil || look(t, path) != "none" {
+				t.Errorf("checkpoint %+v", c)
+			}
+		})
 	}
 }

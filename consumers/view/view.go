@@ -154,7 +154,7 @@ func (v Set) Table(w io.Writer) error {
 			fmt.Fprintf(table, "%q\t%s\t%d\t%s\n", name, r.RolloutID, r.Hosts, r.SignedAt)
 		}
 		for _, name := range v.Without {
-			fmt.Fprintf(table, "%q\tnot covered by trust any more\t\t\n", name)
+			fmt.Fprintf(table, "%q\tnot covered by trust any more\n", name)
 		}
 	}
 	how := "verified under the trust file given"

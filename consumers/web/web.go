@@ -3,7 +3,9 @@
 package web
 
 import (
+	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"fleetlog/consumers/fold"
@@ -26,14 +28,17 @@ type Server struct {
 	Clock  func() time.Time
 }
 
-// Register adds the routes: /v1/fleet.resolved, /v1/rollouts/{id}, each with
-// /sig behind it, and /v1/set. Without a set they answer 503.
+// Register adds the routes under /v1/. Those of a control plane, namely
+// /v1/fleet.resolved and /v1/rollouts/{id}, each with /sig behind it, answer as
+// one does: without a set like one that is not ready. /v1/set says what is held.
 func (s *Server) Register(mux *http.ServeMux) {
-	mux.HandleFunc("GET /v1/fleet.resolved", s.fleet(body))
-	mux.HandleFunc("GET /v1/fleet.resolved/sig", s.fleet(signature))
-	mux.HandleFunc("GET /v1/rollouts/{id}", s.rollout(body))
-	mux.HandleFunc("GET /v1/rollouts/{id}/sig", s.rollout(signature))
-	mux.HandleFunc("GET /v1/set", s.set)
+	routes := http.NewServeMux()
+	routes.HandleFunc("GET /v1/fleet.resolved", s.fleet(body))
+	routes.HandleFunc("GET /v1/fleet.resolved/sig", s.fleet(signature))
+	routes.HandleFunc("GET /v1/rollouts/{id}", s.rollout(body))
+	routes.HandleFunc("GET /v1/rollouts/{id}/sig", s.rollout(signature))
+	routes.HandleFunc("GET /v1/set", s.set)
+	mux.Handle("/v1/", routes) // so that no other route takes their other methods
 }
 
 // part is one of the two files of an artifact.
@@ -47,15 +52,23 @@ func signature(w http.ResponseWriter, r manifest.Received) {
 
 func write(w http.ResponseWriter, contentType string, data []byte) {
 	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	_, _ = w.Write(data) // the client is gone
+}
+
+// notReady is what a control plane answers before it has a fleet.
+func notReady(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", "30")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = io.WriteString(w, `{"error":"control plane not ready","reason":"awaiting first signed artifact"}`)
 }
 
 func (s *Server) fleet(answer part) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		state, _ := s.Source.Current()
 		if state.Set == nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
+			notReady(w)
 			return
 		}
 		answer(w, state.Set.Fleet().Received())
@@ -66,7 +79,7 @@ func (s *Server) rollout(answer part) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		state, _ := s.Source.Current()
 		if state.Set == nil {
-			w.WriteHeader(http.StatusServiceUnavailable)
+			notReady(w)
 			return
 		}
 		for _, rollout := range state.Set.Rollouts() {

@@ -4,10 +4,10 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -72,7 +72,13 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, &ConfigError{err}
 	}
-	if err := c.checkListen(options); err != nil {
+	if !c.AllowInsecureListen {
+		err = checkListen(options)
+	}
+	if err == nil {
+		err = checkFree(options)
+	}
+	if err != nil {
 		return nil, &ConfigError{err}
 	}
 	if err := durable.MakeDir(options.StoreDir, 0o700); err != nil {
@@ -99,19 +105,15 @@ func (c Config) options() (*server.Options, error) {
 		if o, err = server.ProcessConfigFile(c.ConfigFile); err != nil {
 			return nil, fmt.Errorf("config file: %w", err)
 		}
-	} else {
-		o.SyncAlways = true
 	}
-	listen := c.Listen
-	if listen == "" && o.Host == "" {
-		listen = DefaultListen
+	host, port, err := splitListen(cmp.Or(c.Listen, DefaultListen))
+	if err != nil {
+		return nil, err
 	}
-	if listen != "" {
-		host, port, err := splitListen(listen)
-		if err != nil {
-			return nil, err
-		}
+	if c.Listen != "" {
 		o.Host, o.Port = host, port
+	} else {
+		o.Host, o.Port = cmp.Or(o.Host, host), cmp.Or(o.Port, port)
 	}
 	if c.StoreDir != "" {
 		o.StoreDir = c.StoreDir
@@ -120,7 +122,7 @@ func (c Config) options() (*server.Options, error) {
 		return nil, errors.New("no store directory: give --store-dir")
 	}
 	o.JetStream, o.NoSigs = true, true
-	o.SyncAlways = o.SyncAlways && !c.NoSync
+	o.SyncAlways = (o.SyncAlways || o.SyncInterval == 0) && !c.NoSync // an interval is a file's own wish
 	setDefault(&o.ServerName, c.Name, "fleetlog")
 	setDefault(&o.JetStreamMaxStore, c.MaxStore, DefaultMaxStore)
 	setDefault(&o.JetStreamMaxMemory, c.MaxMemory, DefaultMaxMemory)
@@ -139,31 +141,6 @@ func setDefault[T comparable](option *T, given, fallback T) {
 	} else if *option == zero {
 		*option = fallback
 	}
-}
-
-func splitListen(listen string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(listen)
-	if err == nil {
-		_, err = fmt.Sscanf(text, "%d", &port)
-	}
-	if err != nil || host == "" || port == 0 {
-		return "", 0, fmt.Errorf("listen address %q: want host:port", listen)
-	}
-	return host, port, nil
-}
-
-// checkListen refuses to offer the log to a network that nobody has to
-// identify on.
-func (c Config) checkListen(o *server.Options) error {
-	ip := net.ParseIP(o.Host)
-	loopback := o.Host == "localhost" || ip != nil && ip.IsLoopback()
-	authenticated := o.Users != nil || o.Nkeys != nil || o.Username != "" || o.Authorization != "" ||
-		o.TrustedOperators != nil || o.TLSVerify
-	secure := (o.TLSConfig != nil || o.TLS) && authenticated
-	if loopback || secure || c.AllowInsecureListen {
-		return nil
-	}
-	return fmt.Errorf("listening on %s without TLS and authentication lets anyone read and write the log: listen on 127.0.0.1, configure both, or give --allow-insecure-listen", o.Host)
 }
 
 // Start starts the server and waits until JetStream answers. When it fails, the

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // CreateExclusive creates the file with the data, whole or not at all. It fails
@@ -82,7 +83,7 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 
 // writeTemporary writes and syncs a file beside path.
 func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*")
 	if err != nil {
 		return "", err
 	}
@@ -96,6 +97,27 @@ func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, er
 	}
 	return f.Name(), nil
 }
+
+// RemoveTemporary removes the files that earlier calls for the path have left
+// beside it because they were interrupted. Nobody may be writing the path.
+func RemoveTemporary(path string) error {
+	dir, prefix := filepath.Dir(path), temporaryPrefix(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return wrap("remove temporary files", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), prefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return wrap("remove temporary files", err)
+		}
+	}
+	return nil // what a power cut brings back is removed the next time
+}
+
+func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
 
 // ReplaceSymlink makes link point to target in one step, creating it where it is
 // missing. A reader sees the old target or the new. Callers that replace the

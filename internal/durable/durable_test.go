@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -105,6 +106,27 @@ func TestReplaceIsSeenWhole(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+func TestRemoveTemporary(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for _, name := range []string{".f.123", ".f.new", ".g.123", "f", "f.1"} { // the first two as an interrupted call leaves them
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := RemoveTemporary(path); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, dir); !slices.Equal(got, []string{".g.123", "f", "f.1"}) {
+			t.Errorf("directory holds %v", got)
+		}
+	}
+	if err := RemoveTemporary(filepath.Join(dir, "none", "f")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without a directory: %v", err)
 	}
 }
 
