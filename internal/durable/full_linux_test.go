@@ -35,8 +35,8 @@ func TestFullDiskLeavesTheOldFile(t *testing.T) {
 	if err := Replace(path, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	limitFileSize(t, 4096)
-	large := bytes.Repeat([]byte("n"), 10_000)
+	limitFileSize(t, 1<<20) // far above what the test run itself writes
+	large := bytes.Repeat([]byte("n"), 2<<20)
 	if err := Replace(path, large, 0o600); !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("replace: %v, want EFBIG", err)
 	}
