@@ -42,6 +42,13 @@ func (r *recorded) seq(tick int) uint64 { return r.s.ticks[tick].Head.Seq }
 // first is where its findings begin.
 func (r *recorded) first(tick int) uint64 { return r.s.ticks[tick].Completed.Statement.FirstSeq }
 
+// loseTick loses all of a tick that has findings.
+func (r *recorded) loseTick(tick int) {
+	for seq := r.first(tick); seq <= r.seq(tick); seq++ {
+		r.lost[eventsStream] = append(r.lost[eventsStream], seq)
+	}
+}
+
 // finding is where the tick's n-th finding is, and what it says.
 func (r *recorded) finding(tick int, n int) (uint64, events.Finding) {
 	return r.first(tick) + uint64(n), r.s.ticks[tick].Findings[n]
@@ -78,11 +85,18 @@ var damages = []damage{
 		r.lost[eventsStream] = []uint64{lost}
 		return append(at(check.CodeGap, lost), at(check.CodeChain, r.seq(tickCarried))...)
 	}},
+	{"the end of a tick with findings is lost", func(r *recorded) []string {
+		lost := r.seq(tickCarried)
+		r.lost[eventsStream] = []uint64{lost}
+		return append(at(check.CodeGap, lost), at(check.CodeChain, r.seq(tickRejected))...)
+	}},
+	{"the tick before a skipped one is lost", func(r *recorded) []string {
+		r.loseTick(tickResigned)
+		return append(at(check.CodeGap, r.first(tickResigned)), at(check.CodeChain, r.seq(tickWithout))...)
+	}},
 	{"a tick is lost that a later one repeats", func(r *recorded) []string {
-		for seq := r.first(tickFirst); seq <= r.seq(tickFirst); seq++ {
-			r.lost[eventsStream] = append(r.lost[eventsStream], seq)
-		}
-		return append(at(check.CodeGap, r.first(tickFirst)), append(at(check.CodeChain, r.seq(tickUnchanged)), at(check.CodeStatement, r.seq(tickUnchanged))...)...)
+		r.loseTick(tickFirst)
+		return slices.Concat(at(check.CodeGap, r.first(tickFirst)), at(check.CodeChain, r.seq(tickUnchanged)), at(check.CodeStatement, r.seq(tickUnchanged)))
 	}},
 	{"the last events are lost", func(r *recorded) []string {
 		r.lost[eventsStream] = []uint64{r.seq(tickLast) - 1, r.seq(tickLast)}
@@ -140,7 +154,7 @@ var damages = []damage{
 	}},
 	{"a verified tick states a refused fleet", func(r *recorded) []string {
 		r.forge(r.seq(tickWithout), `"outcome":"skipped"`, `"outcome":"verified"`)
-		return append(at(check.CodeStatement, r.seq(tickWithout)), append(at(check.CodeSet, r.seq(tickWithout)), at(check.CodeStatement, r.seq(tickRetained))...)...)
+		return slices.Concat(at(check.CodeStatement, r.seq(tickWithout)), at(check.CodeSet, r.seq(tickWithout)), at(check.CodeStatement, r.seq(tickRetained)))
 	}},
 	{"findings are not in order", func(r *recorded) []string {
 		seq, _ := r.finding(tickLast, 4)
@@ -192,6 +206,13 @@ var damages = []damage{
 		r.forge(r.seq(tickRemoved), floorOf(r.s.ticks[tickRemoved]), floorOf(r.s.ticks[tickFirst]))
 		return at(check.CodeFloor, r.seq(tickRemoved))
 	}},
+	{"an older fleet than the floor is verified", func(r *recorded) []string {
+		floor := r.s.ticks[tickRejected].Completed.Floor
+		newer := manifest.InstantOf(r.s.ticks[tickRejected].Head.Time.Time().Add(30 * time.Second))
+		text := floorOf(r.s.ticks[tickRejected])
+		r.forge(r.seq(tickRejected), text, strings.Replace(text, floor.SignedAt.String(), newer.String(), 1))
+		return at(check.CodeFloor, r.seq(tickRejected), r.seq(tickRemoved))
+	}},
 	{"the floor goes away", func(r *recorded) []string {
 		r.forge(r.seq(tickNoSet), floorOf(r.s.ticks[tickNoSet]), `"floor":null`)
 		return at(check.CodeFloor, r.seq(tickNoSet))
@@ -203,12 +224,10 @@ var damages = []damage{
 		return at(check.CodeFloor, r.seq(tickRemoved))
 	}},
 	{"the floor is in the future", func(r *recorded) []string {
-		tick := *r.s.ticks[tickLast]
-		completed := *tick.Completed
-		floor := *completed.Floor
-		floor.SignedAt = manifest.InstantOf(tick.Head.Time.Time().Add(60001 * time.Millisecond))
-		completed.Floor, tick.Completed = &floor, &completed
-		r.forge(r.seq(tickLast), floorOf(r.s.ticks[tickLast]), floorOf(&tick))
+		from, to := r.s.ticks[tickLast].Head.Time, r.s.ticks[tickRestated].Head.Time
+		for seq := r.first(tickLast); seq <= r.seq(tickLast); seq++ {
+			r.forge(seq, quoted("time", from), quoted("time", to))
+		}
 		return at(check.CodeFloor, r.seq(tickLast))
 	}},
 	{"a skipped tick moves the floor", func(r *recorded) []string {
@@ -217,9 +236,9 @@ var damages = []damage{
 	}},
 	{"two fleets share a floor", func(r *recorded) []string {
 		a, b := r.s.ticks[tickRejected].Completed.Floor, r.s.ticks[tickRemoved].Completed.Floor
-		floor := floorOf(r.s.ticks[tickRemoved])
-		r.forge(r.seq(tickRemoved), floor, strings.Replace(floor, b.SignedAt.String(), a.SignedAt.String(), 1))
-		return at(check.CodeFloor, r.seq(tickRemoved))
+		floor := floorOf(r.s.ticks[tickRejected])
+		r.forge(r.seq(tickRejected), floor, strings.Replace(floor, a.SignedAt.String(), b.SignedAt.String(), 1))
+		return at(check.CodeFloor, r.seq(tickRejected), r.seq(tickRemoved))
 	}},
 	{"an artifact is lost", func(r *recorded) []string {
 		seq, f := r.finding(tickRemoved, 0)

@@ -211,10 +211,11 @@ func (s *scene) live() {
 	s.trust = another.Trust()
 	s.tick()
 	s.trust = bothKeys(s.t)
-	s.sign(6000, 2)
+	s.sign(3500, 2)
 	s.tick()
 	s.now = s.now.Add(59*time.Minute + 45*time.Second)
 	s.tick()
+	s.now = s.now.Add(2 * time.Minute)
 	s.sign(6, 3)
 	s.tick()
 }

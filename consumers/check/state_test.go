@@ -131,6 +131,10 @@ var spoils = []struct {
 		h.c.Tick = 77
 		return []check.Code{check.CodeCheckpointEvent}
 	}},
+	{"checkpoint has another time", func(h *held) []check.Code {
+		h.replace(fmt.Sprintf(`"time": %q`, h.c.Time), fmt.Sprintf(`"time": %q`, events.TimeOf(epoch)))
+		return []check.Code{check.CodeCheckpointEvent}
+	}},
 	{"checkpoint has another set digest", func(h *held) []check.Code {
 		h.replace(h.c.Set.Digest.String(), flipped(h.c.Set.Digest))
 		return []check.Code{check.CodeCheckpointSet, check.CodeCheckpointSet} // than its files, than the log
@@ -195,6 +199,10 @@ var spoils = []struct {
 	}},
 	{"the newer generation lacks a signature", func(h *held) []check.Code {
 		must(h.t, os.Remove(filepath.Join(h.newer(), signatureFile)))
+		return []check.Code{check.CodeGeneration}
+	}},
+	{"the newer generation has a short signature", func(h *held) []check.Code {
+		must(h.t, os.Truncate(filepath.Join(h.newer(), signatureFile), 63))
 		return []check.Code{check.CodeGeneration}
 	}},
 	{"the newer generation is cut short", func(h *held) []check.Code {
@@ -275,7 +283,7 @@ func TestAtWork(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- errors.Join(r.Run(ctx), r.State.Close()) }()
 	seen := make(map[uint64]bool)
-	for n := range 40 {
+	for n := range 20 {
 		s.sign(6, 1+n%3)
 		s.tick()
 		got := s.check(path)

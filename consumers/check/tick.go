@@ -32,34 +32,25 @@ func (c *checking) tick(ctx context.Context, before events.Head, tick *events.Ti
 }
 
 // state reads what the tick states.
-func (c *checking) state(ctx context.Context, tick *events.Tick) error {
-	t := tick.Completed
-	if len(tick.Findings) > 0 {
-		c.checkForm(tick)
-	}
-	if t.Outcome != events.Verified || t.Index == 0 {
-		return nil
-	}
-	c.held = nil
+func (c *checking) state(ctx context.Context, tick *events.Tick) (err error) {
 	if len(tick.Findings) == 0 {
 		return nil
 	}
-	stated, err := c.readStatement(ctx, tick)
-	if err != nil {
-		return err
+	c.checkForm(tick)
+	if tick.Completed.Outcome == events.Verified {
+		c.held, err = c.readStatement(ctx, tick)
 	}
-	c.held = stated
-	return nil
+	return err
 }
 
 // checkForm checks what findings a statement has, and in what order.
 func (c *checking) checkForm(tick *events.Tick) {
-	_, verified := tick.Findings[0].(*events.FleetFetched)
-	_, rejected := tick.Findings[0].(*events.FleetRejected)
-	t := tick.Completed
-	if verified != (t.Outcome == events.Verified) || rejected != (t.Outcome == events.Skipped) || rejected && len(tick.Findings) > 1 {
-		c.report.at(tick.Head, CodeStatement, fmt.Sprintf("a %s tick begins with a %s and has %d findings",
-			t.Outcome, events.Leaf(tick.Findings[0]), len(tick.Findings)))
+	t, first := tick.Completed, "FleetFetched"
+	if t.Outcome == events.Skipped {
+		first = "FleetRejected"
+	}
+	if leaf := events.Leaf(tick.Findings[0]); leaf != first {
+		c.report.at(tick.Head, CodeStatement, fmt.Sprintf("a %s tick begins with %s", t.Outcome, leaf))
 	}
 	var counts tally
 	last := ""

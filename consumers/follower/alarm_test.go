@@ -97,3 +97,25 @@ func TestDivergenceWhileCatchingUp(t *testing.T) {
 	}
 	r.stop()
 }
+
+// TestDivergenceBehindDamage: what was folded anew is compared again from where
+// the log has come as far as the set of before.
+func TestDivergenceBehindDamage(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	s.release()
+	r := s.start(path, ownTrust(signer.Trust()))
+	r.reaches(s.release())
+	r.stop()
+	damages["half a checkpoint"](t, path)
+	for range 2 {
+		s.sign(resign(t, 1))
+		s.tick()
+	}
+	last := s.release()
+	r = s.start(path, ownTrust(signer.Trust()))
+	r.reaches(last)
+	r.stop()
+	if told := r.entries(counted); len(told) != 1 || told[0].Data["ticks"] != uint64(2) {
+		t.Errorf("want two ticks counted: %v", r.lines())
+	}
+}

@@ -1,15 +1,12 @@
 package follower_test
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"fleetlog/consumers/follower"
-	"fleetlog/eventlog"
 )
 
 // TestMissingArtifact: the tick that names it is held, and folded when it
@@ -112,52 +109,4 @@ func TestLostArtifacts(t *testing.T) {
 	}
 	r.reaches(s.release())
 	r.stop()
-}
-
-// TestRebuild ends by itself, with the set of the log.
-func TestRebuild(t *testing.T) {
-	s, path := newScene(t), t.TempDir()
-	s.release()
-	last := s.release()
-	ctx, cancel := context.WithCancel(t.Context())
-	rebuild := func() (*follower.Reducer, error) {
-		c := s.config(path)
-		c.Log = quiet()
-		r, err := follower.NewReducer(c)
-		must(t, err)
-		return r, errors.Join(r.Rebuild(ctx), c.State.Close())
-	}
-	for range 2 { // of nothing, and of the same
-		r, err := rebuild()
-		must(t, err)
-		if held, p := r.Current(); digestOf(held) != saidBy(last) || p.Sequence != last.Head.Seq || look(t, path) != saidBy(last) {
-			t.Errorf("rebuilt %s at %+v, want %s", digestOf(held), p, saidBy(last))
-		}
-	}
-	restore := s.loseArtifacts()
-	var missing *eventlog.ArtifactError
-	if _, err := rebuild(); !errors.As(err, &missing) {
-		t.Errorf("without artifacts: %v, want ArtifactError", err)
-	}
-	if look(t, path) != saidBy(last) {
-		t.Error("a rebuild that failed has changed the set")
-	}
-	restore()
-	_, err := rebuild()
-	must(t, err)
-	s.forget()
-	if _, err := rebuild(); !errors.Is(err, eventlog.ErrMissing) {
-		t.Errorf("without a log: %v, want ErrMissing", err)
-	}
-	s.provision(nil)
-	if _, err := rebuild(); err == nil || !strings.Contains(err.Error(), "--accept-lineage") {
-		t.Errorf("of another log: %v, want a hint", err)
-	}
-	if c := checkpointIn(t, path); c.Lineage == s.log.Lineage() || look(t, path) != saidBy(last) {
-		t.Errorf("of another log, unasked: %+v", c)
-	}
-	cancel()
-	if _, err := rebuild(); !errors.Is(err, context.Canceled) {
-		t.Errorf("told to stop: %v, want an error: nothing was rebuilt", err)
-	}
 }

@@ -25,31 +25,8 @@ func TestCurrentIsAlwaysWhole(t *testing.T) {
 	stop := make(chan struct{})
 	var looking sync.WaitGroup
 	var looks int
-	seen := make(map[string]bool)
-	looking.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			target, err := filepath.EvalSymlinks(filepath.Join(path, "current"))
-			if err != nil {
-				t.Errorf("current: %v", err)
-				return
-			}
-			digest, err := wholeSet(target, trust)
-			if errors.Is(err, fs.ErrNotExist) && generationNow(path) >= generationOf(target)+2 {
-				continue // the look took so long that two newer ones have come
-			}
-			if err != nil {
-				t.Errorf("current holds no whole set: %v", err)
-				return
-			}
-			seen[digest] = true
-			looks++
-		}
-	})
+	var seen map[string]bool
+	looking.Go(func() { looks, seen = lookUntil(t, stop, path, trust) })
 	for n := range 30 {
 		s.sign(resign(t, n%3))
 		r.reaches(s.tick())
@@ -65,6 +42,33 @@ func TestCurrentIsAlwaysWhole(t *testing.T) {
 	t.Logf("%d looks, %d sets", looks, len(seen))
 	if len(seen) < 3 {
 		t.Errorf("saw %d sets only", len(seen))
+	}
+}
+
+// lookUntil looks again and again, and says how often, and at which sets.
+func lookUntil(t *testing.T, stop <-chan struct{}, path string, trust *manifest.Trust) (looks int, seen map[string]bool) {
+	seen = make(map[string]bool)
+	for {
+		select {
+		case <-stop:
+			return looks, seen
+		default:
+		}
+		target, err := filepath.EvalSymlinks(filepath.Join(path, "current"))
+		if err != nil {
+			t.Errorf("current: %v", err)
+			return looks, seen
+		}
+		digest, err := wholeSet(target, trust)
+		if errors.Is(err, fs.ErrNotExist) && generationNow(path) >= generationOf(target)+2 {
+			continue // the look took so long that two newer ones have come
+		}
+		if err != nil {
+			t.Errorf("current holds no whole set: %v", err)
+			return looks, seen
+		}
+		seen[digest] = true
+		looks++
 	}
 }
 

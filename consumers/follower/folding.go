@@ -45,7 +45,7 @@ func (f *folding) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			continue
 		case err == nil:
-			return f.save(true)
+			return nil
 		case errors.Is(err, errHalted):
 		case f.finite || !isTransient(err):
 			return err

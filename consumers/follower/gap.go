@@ -15,6 +15,7 @@ import (
 // signature.
 func (f *folding) cross(ctx context.Context, gap *eventlog.GapError) error {
 	if gap.Last > f.AcceptGap {
+		f.serve(f.state, f.reached())
 		return f.halt(fmt.Errorf("%w; to go on without them, start once with --accept-gap %d", gap, gap.Last))
 	}
 	tick, err := f.nextStatement(ctx)

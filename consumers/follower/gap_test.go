@@ -64,14 +64,28 @@ func TestGap(t *testing.T) {
 	r.reaches(s.tick())
 	r.reaches(s.release())
 	r.stop()
+}
 
-	// From the beginning the gap is met again.
-	r = s.start(t.TempDir())
-	r.halted("none", fmt.Sprintf("--accept-gap %d", gap))
+// TestGapFromTheBeginning: whoever folds the log anew meets it again, and serves
+// what is before it.
+func TestGapFromTheBeginning(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	first := s.release()
+	s.release()
+	gap := first.Head.Seq + 2
+	s.lose(gap)
+	r := s.start(path)
+	r.halted(saidBy(first), fmt.Sprintf("--accept-gap %d", gap))
 	r.stop()
-	r = s.start(t.TempDir(), acceptingGap(gap))
-	r.reaches(s.release())
-	r.stop()
+	if c := checkpointIn(t, path); c.Sequence != first.Head.Seq || look(t, path) != saidBy(first) {
+		t.Errorf("what is before the gap is not kept: %+v", c)
+	}
+	last := s.release()
+	for _, path := range []string{path, t.TempDir()} {
+		r = s.start(path, acceptingGap(gap))
+		r.reaches(last)
+		r.stop()
+	}
 }
 
 // TestGapTakesOnlyWholeStatements: what looks like one does not count, nor does

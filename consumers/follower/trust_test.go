@@ -167,3 +167,29 @@ func TestChangedWindow(t *testing.T) {
 		})
 	}
 }
+
+// TestChangedWindowOfOneChannel takes that channel alone, at once.
+func TestChangedWindowOfOneChannel(t *testing.T) {
+	s, path := newScene(t), t.TempDir()
+	s.later(time.Hour)
+	s.sign(func(release fleetsim.Release) {
+		early := manifest.InstantOf(s.now().Add(-10 * time.Minute)).String()
+		body := strings.Replace(string(release[rolloutFile(1)].Data), manifest.InstantOf(s.now()).String(), early, 1)
+		received, err := signer.Sign([]byte(body))
+		must(t, err)
+		release[rolloutFile(1)].Data, release[rolloutFile(1)+".sig"].Data = received.Body, received.Signature
+	})
+	r := s.start(path)
+	r.reaches(s.tick())
+	if r.rollouts() != 3 {
+		t.Fatalf("%d channels to begin with", r.rollouts())
+	}
+	r.stop()
+	r = s.start(path, away, func(c *follower.Config) { c.Window = 60 })
+	r.until("one channel gone", func() bool { return len(checkpointIn(t, path).Set.Artifacts.Rollouts) == 2 })
+	held, _ := r.Current()
+	r.stop()
+	if look(t, path) != digestOf(held) || r.rollouts() != 2 {
+		t.Errorf("serves %d channels, current holds %s", r.rollouts(), look(t, path))
+	}
+}
