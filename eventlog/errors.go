@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"fleetlog/events"
@@ -92,22 +93,7 @@ func apiError(what string, err error) error {
 	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
-		if errors.Is(err, context.Canceled) {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return fmt.Errorf("%s: %w", what, ErrNoMessage)
-		}
-		if errors.Is(err, nats.ErrReconnectBufExceeded) { // nothing is kept for later while there is no connection
-			return fmt.Errorf("%s: %w: not connected to it", what, ErrUnavailable)
-		}
-		if errors.Is(err, nats.ErrMaxPayload) {
-			return fmt.Errorf("%s: message is larger than the server's max_payload: %w", what, err)
-		}
-		if errors.Is(err, nats.ErrReconnectBufExceeded) {
-			return fmt.Errorf("%s: %w: not connected", what, ErrUnavailable) // the library's text is about its buffer, which is switched off
-		}
-		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+		return unanswered(what, err)
 	}
 	switch api.ErrorCode {
 	case codeNoMessage:
@@ -119,5 +105,23 @@ func apiError(what string, err error) error {
 	case codeStoreFailed, codeStorageExceeded, codeInsufficientResources:
 		return fmt.Errorf("%s: %w: %s", what, ErrLogFull, strings.ToLower(api.Description))
 	}
+	if api.Code == http.StatusServiceUnavailable { // such as a stream without a leader: it passes
+		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
+	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// unanswered gives an error that is no answer of the API its meaning.
+func unanswered(what string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%s: %w", what, err)
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return fmt.Errorf("%s: %w", what, ErrNoMessage)
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // nothing is kept for later while there is no connection
+		return fmt.Errorf("%s: %w: not connected to it", what, ErrUnavailable)
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("%s: message is larger than the server's max_payload: %w", what, err)
+	}
+	return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)
 }

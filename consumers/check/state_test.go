@@ -160,7 +160,8 @@ var spoils = []struct {
 		return []check.Code{check.CodeCurrentOther}
 	}},
 	{"current is elsewhere", func(h *held) []check.Code {
-		h.link(h.file("."))
+		must(h.t, os.CopyFS(filepath.Join(h.path, "elsewhere"), os.DirFS(h.file("."))))
+		h.link("elsewhere")
 		return []check.Code{check.CodeCurrentOther}
 	}},
 	{"current is no symlink", func(h *held) []check.Code {
