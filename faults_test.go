@@ -308,6 +308,20 @@ func mixedReads() []fault {
 			s.plane.SetRelease(release)
 		}, []string{fmt.Sprintf("CrossCheckFailed %q fleet-hash", c0), fmt.Sprintf("CrossCheckFailed %q fleet-hash", c1)},
 			func(_ fleetsim.Fleet, s *scene) string { return holding(s.fleet) }},
+		{"mixed: the fleet of a newer replica, all else of an older one", func(s *scene) {
+			next := s.fleet
+			next.SignedAt = s.fleet.SignedAt.Add(time.Minute)
+			older, newer := s.release, s.sign(next)
+			var fleets atomic.Int64
+			s.plane.SetIntercept(func(_ http.ResponseWriter, r *http.Request) bool {
+				if strings.HasPrefix(r.URL.Path, fleetPath) && fleets.Add(1) <= 2 {
+					s.plane.SetRelease(newer)
+				} else {
+					s.plane.SetRelease(older)
+				}
+				return false
+			})
+		}, nil, kept},
 		{"mixed: replicas of different age in turns", func(s *scene) {
 			next := s.fleet
 			next.SignedAt = s.fleet.SignedAt.Add(time.Minute)

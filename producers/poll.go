@@ -268,9 +268,9 @@ func mismatched(channels []channel) (places []int) {
 // again settles mismatches inside the tick: the fleet is fetched once more. If
 // it has changed, all channels are done with it; else only the mismatched ones.
 func (t *tick) again(ctx context.Context, fleet manifest.Verified[manifest.Fleet], channels []channel, places []int, retained *manifest.Set) (manifest.Verified[manifest.Fleet], []channel) {
-	_, newer, err := t.verifyFleet(ctx)
-	if err == nil && newer.Hash() != fleet.Hash() && newer.SignedAt().Compare(fleet.SignedAt()) > 0 && t.checkFloor(newer) == nil {
-		return newer, t.channels(ctx, newer, retained)
+	_, other, err := t.verifyFleet(ctx)
+	if err == nil && other.Hash() != fleet.Hash() && t.checkFloor(other) == nil {
+		return other, t.channels(ctx, other, retained)
 	}
 	t.judge(ctx, fleet, channels, places, retained)
 	return fleet, channels
