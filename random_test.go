@@ -194,7 +194,7 @@ func (p *path) check(m *model, tick *events.Tick) error {
 // repairs at random, and holds every tick against the model.
 // FLEETLOG_TEST_SEED repeats the sequence of that seed.
 func TestRandomSequences(t *testing.T) {
-	const groups, sequences, steps = 4, 50, 60
+	const groups, sequences, steps = 4, 50 / share, 60
 	if text := os.Getenv("FLEETLOG_TEST_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
