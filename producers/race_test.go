@@ -70,9 +70,15 @@ func race(t *testing.T, j *junk) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, w := range []*events.Writer{a, b} {
-		poller := producers.NewPoller(log.config(producers.NewDirectory(releases), w))
-		group.Go(func() error { return poller.Run(ctx) })
+	taken := &turns{changed: make(chan struct{})}
+	for i, w := range []*events.Writer{a, b} {
+		config := log.config(producers.NewDirectory(releases), w)
+		config.Ready = func(err error) {
+			if err == nil {
+				taken.won(ctx, i+1)
+			}
+		}
+		group.Go(func() error { return producers.NewPoller(config).Run(ctx) })
 	}
 	for d, err := range log.Follow(ctx, log.Opening()) {
 		if err != nil {
@@ -113,6 +119,33 @@ func race(t *testing.T, j *junk) {
 	for _, w := range []*events.Writer{a, b} {
 		if n := r.byWriter[w.Public().String()]; n < raceShare {
 			t.Errorf("writer %s wrote %d ticks, want at least %d", w.Public(), n, raceShare)
+		}
+	}
+}
+
+// turns makes a poller that has won five ticks in a row wait until the other has
+// won one: who writes the last tick knows its log already and is the faster one
+// at the next, for ever on a slow machine.
+type turns struct {
+	mu      sync.Mutex
+	winner  int
+	row     int
+	changed chan struct{} // closed when another one wins
+}
+
+func (t *turns) won(ctx context.Context, who int) {
+	t.mu.Lock()
+	if t.winner != who {
+		close(t.changed)
+		t.winner, t.row, t.changed = who, 0, make(chan struct{})
+	}
+	t.row++
+	other, pause := t.changed, t.row >= 5
+	t.mu.Unlock()
+	if pause {
+		select {
+		case <-other:
+		case <-ctx.Done():
 		}
 	}
 }
