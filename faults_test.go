@@ -1,6 +1,7 @@
 package fleetlog_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"crypto/rand"
 	"fmt"
@@ -56,6 +57,7 @@ func nothing(fleetsim.Fleet, *scene) string { return "none" }
 // again.
 func TestHostileWorld(t *testing.T) {
 	b := brokertest.Start(t)
+	bomb() // takes longer than a request may, under the race detector
 	rows := slices.Concat(fleetFaults(), rolloutFaults(), memoryFaults(), mixedReads(), liveFaults())
 	names := map[string]bool{}
 	for i, row := range rows {
@@ -120,6 +122,17 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
+// bomb is 64 MiB of nothing, compressed.
+var bomb = sync.OnceValue(func() []byte {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	for range 64 {
+		_, _ = z.Write(make([]byte, 1<<20))
+	}
+	_ = z.Close()
+	return packed.Bytes()
+})
+
 // answers are what a server may say instead of an artifact, each with the
 // reason and whether bytes came that are wrong.
 var answers = []struct {
@@ -171,11 +184,7 @@ var answers = []struct {
 	{"empty body", "Parse", true, func(http.ResponseWriter, *http.Request) {}},
 	{"compressed bomb", "Parse", true, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		for range 64 {
-			_, _ = z.Write(make([]byte, 1<<20))
-		}
-		_ = z.Close()
+		_, _ = w.Write(bomb())
 	}},
 	{"other JSON", "BadSignature", true, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"a":1}`)) }},
 }

@@ -52,7 +52,7 @@ type scene struct {
 // the keys of every scene.
 var signerA, signerB = fleetsim.NewEd25519Signer(1), fleetsim.NewEd25519Signer(2)
 
-const requestTimeout = 2 * time.Second
+const requestTimeout = 4 * time.Second
 
 // newScene serves a release of two channels with hosts and one without.
 func newScene(t *testing.T, b *broker.Broker, name string) *scene {
