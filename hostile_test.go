@@ -1,6 +1,7 @@
 package fleetlog_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -78,6 +79,33 @@ func (s *scene) unrecorded(want error) {
 	if _, err := s.once(); !errors.Is(err, want) {
 		s.t.Errorf("error %v, want %v", err, want)
 	}
+	if after, err := s.log.LastSequence(s.t.Context()); err != nil || after != before {
+		s.t.Errorf("the log ends at %d, before it was %d (%v)", after, before, err)
+	}
+}
+
+// notReady runs the poller until it says what it is not ready for, which must be
+// that, and demands that nothing is written.
+func (s *scene) notReady(want error) {
+	s.t.Helper()
+	before, err := s.log.LastSequence(s.t.Context())
+	s.must(err)
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	told := make(chan error, 1)
+	s.config.Ready = func(err error) {
+		select {
+		case told <- err:
+		default:
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- producers.NewPoller(s.config).Run(ctx) }()
+	if err := <-told; !errors.Is(err, want) {
+		s.t.Errorf("the poller says %v, want %v", err, want)
+	}
+	cancel()
+	s.must(<-ended)
 	if after, err := s.log.LastSequence(s.t.Context()); err != nil || after != before {
 		s.t.Errorf("the log ends at %d, before it was %d (%v)", after, before, err)
 	}
@@ -258,7 +286,7 @@ func TestManyChannels(t *testing.T) {
 			s.config.Poll.Source = producers.NewDirectory(release)
 			s.config.TickTimeout, s.config.Poll.Concurrency = 2*time.Minute, 16
 			if want != nil {
-				s.unrecorded(want)
+				s.notReady(want)
 				return
 			}
 			tick := s.tick()
