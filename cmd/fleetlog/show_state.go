@@ -1,11 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"fleetlog/consumers/fold"
 	"fleetlog/consumers/state"
@@ -39,55 +35,25 @@ func resolved(c *state.Checkpoint) view.Resolved {
 
 // fromFiles shows what the files say, verifying nothing.
 func (f *showFlags) fromFiles() (view.Set, error) {
-	data, err := os.ReadFile(filepath.Join(f.stateDir, "checkpoint.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return view.Set{}, f.noCheckpoint()
-	}
+	c, files, err := state.View(f.stateDir).Read()
 	if err != nil {
 		return view.Set{}, err
 	}
-	c, err := state.ParseCheckpoint(data)
-	if err != nil {
-		return view.Set{}, fmt.Errorf("read checkpoint of %s: %w", f.stateDir, err)
+	if c == nil {
+		return view.Set{}, f.noCheckpoint()
 	}
 	shown := view.Set{Rollouts: map[string]view.Rollout{}, Resolved: resolved(c)}
 	if c.Set == nil {
 		return shown, nil
 	}
 	shown.SetDigest, shown.Without = &c.Set.Digest, c.Set.Without
-	root, err := os.OpenRoot(filepath.Join(f.stateDir, "generations", c.Set.Generation))
-	if err != nil {
+	if err := shown.AddFleet(files.Fleet.Body, f.freshness.Window()); err != nil {
 		return view.Set{}, err
 	}
-	defer root.Close()
-	err = addFiles(&shown, root.FS(), c.Set.Artifacts, f.freshness.Window())
-	return shown, err
-}
-
-func addFiles(shown *view.Set, files fs.FS, names state.ArtifactNames, window manifest.Window) error {
-	fleet, err := readPair(files, "fleet.resolved.json")
-	if err != nil {
-		return err
-	}
-	if err := shown.AddFleet(fleet.Body, window); err != nil {
-		return err
-	}
-	for channel, name := range names.Rollouts {
-		rollout, err := readPair(files, "rollouts/"+name.ID+".json")
-		if err != nil {
-			return err
-		}
-		if err := shown.AddRollout(channel, name.ID, rollout.Body, window); err != nil {
-			return err
+	for channel, rollout := range files.Rollouts {
+		if err := shown.AddRollout(channel, c.Set.Artifacts.Rollouts[channel].ID, rollout.Body, f.freshness.Window()); err != nil {
+			return view.Set{}, err
 		}
 	}
-	return nil
-}
-
-func readPair(files fs.FS, name string) (r manifest.Received, err error) {
-	if r.Body, err = fs.ReadFile(files, name); err != nil {
-		return r, err
-	}
-	r.Signature, err = fs.ReadFile(files, name+".sig")
-	return r, err
+	return shown, nil
 }

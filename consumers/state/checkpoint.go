@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"fleetlog/consumers/fold"
@@ -141,7 +139,7 @@ func (d *Directory) saveCheckpoint(c Checkpoint) error {
 // other error is one of the disk, after which nothing may be assumed.
 func (d *Directory) loadCheckpoint() (*Checkpoint, error) {
 	path := filepath.Join(d.path, checkpointName)
-	data, err := readCheckpoint(path)
+	data, err := readLimited(path, maxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -153,16 +151,6 @@ func (d *Directory) loadCheckpoint() (*Checkpoint, error) {
 		return nil, &DamagedError{path, err}
 	}
 	return c, nil
-}
-
-// readCheckpoint reads no more than is needed to see that it is too much.
-func readCheckpoint(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxCheckpoint+1))
 }
 
 // ParseCheckpoint reads a checkpoint, refusing whatever [Directory.Save] would

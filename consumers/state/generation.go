@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -197,12 +198,23 @@ func readNamed(path string, want manifest.Digest) (manifest.Received, error) {
 }
 
 func readPair(path string) (manifest.Received, error) {
-	body, err := os.ReadFile(path)
+	body, err := readLimited(path, manifest.MaxArtifact)
 	if err != nil {
 		return manifest.Received{}, err
 	}
-	signature, err := os.ReadFile(path + ".sig")
+	signature, err := readLimited(path+".sig", manifest.SignatureSize)
 	return manifest.Received{Body: body, Signature: signature}, err
+}
+
+// readLimited reads no more than one byte beyond the limit, by which a larger
+// file is seen to be another.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
 }
 
 // CurrentFloor is the fleet that `current` names, as far as trust still covers

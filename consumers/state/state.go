@@ -155,7 +155,7 @@ func (d *Directory) Load(rules fold.Rules) (*Checkpoint, fold.State, error) {
 // replaces, and returns its path; empty when there is no checkpoint. What it
 // says is so not lost in between.
 func (d *Directory) Quarantine() (string, error) {
-	data, err := os.ReadFile(filepath.Join(d.path, checkpointName))
+	data, err := readLimited(filepath.Join(d.path, checkpointName), maxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

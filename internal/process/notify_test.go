@@ -76,7 +76,7 @@ func TestWatchdogIsFedAtItsPace(t *testing.T) {
 			for range 1000 {
 				n.Watchdog()
 			}
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) // of the synctest bubble: no real time passes
 		}
 	})
 	if got := heard(t, conn); !cmp.Equal(got, []string{"WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"}) {
