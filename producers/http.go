@@ -190,6 +190,11 @@ func (f fetcher) fetch(ctx context.Context, path string, limit int64) (body []by
 	if body, err = readBody(response, limit); err != nil {
 		return nil, false, err
 	}
+	// A server that notices the end of the wait may still close its body in good
+	// order, and what has come until then is no artifact.
+	if err := ctx.Err(); err != nil {
+		return nil, false, transportError(err)
+	}
 	f.tagged.remember(path, tagged{response.Header.Get("ETag"), body, now})
 	return body, false, nil
 }

@@ -3,6 +3,7 @@ package producers_test
 import (
 	"compress/gzip"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"slices"
@@ -223,6 +224,35 @@ func TestControlPlaneFaults(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 }
+
+// TestBodyThatEndsWithTheWait: a server that sees its client give up may still
+// close the body in good order. What it sent until then is no answer.
+func TestBodyThatEndsWithTheWait(t *testing.T) {
+	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
+		body := readerFunc(func([]byte) (int, error) {
+			<-r.Context().Done()
+			return 0, io.EOF
+		})
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(body)}, nil
+	})
+	source, err := producers.NewControlPlane("https://cp.example", producers.HTTP{
+		Client: &http.Client{Transport: transport}, Timeout: time.Millisecond, Clock: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStation(nil)
+	s.poll.Source = source
+	wantFleetRefused(t, s.tick(t, time.Minute), "Timeout: no answer in time")
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestControlPlaneConnections(t *testing.T) {
 	release := sign(t, fleet())
