@@ -1,104 +1,57 @@
 package cmd_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"fleetlog/consumers/fold"
+	"fleetlog/internal/deployment"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
 )
 
-// daemon is one of our programs at work.
+// daemon is one of our programs at work, whose failures are the test's.
 type daemon struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // once done
-
-	mu     sync.Mutex
-	stderr bytes.Buffer
+	*deployment.Process
+	t *testing.T
 }
 
 // start runs a program until it is ended, at the latest with the test.
-func (s *scene) start(name string, args ...string) *daemon {
+func (s *scene) start(name string, args ...string) daemon {
 	s.t.Helper()
-	d := &daemon{t: s.t, cmd: exec.Command(binary(name), args...), done: make(chan struct{})}
-	d.cmd.Stderr = d
-	if err := d.cmd.Start(); err != nil {
+	p, err := deployment.Start(binary(name), args)
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	go func() {
-		defer close(d.done)
-		d.err = d.cmd.Wait()
-	}()
 	s.t.Cleanup(func() {
-		if !d.ended() {
-			_ = d.cmd.Process.Kill()
-			<-d.done
+		if !p.Ended() {
+			_ = p.Kill()
 		}
 	})
-	return d
-}
-
-func (d *daemon) ended() bool {
-	select {
-	case <-d.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// Write takes what the program says on its standard error.
-func (d *daemon) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stderr.Write(p)
-}
-
-func (d *daemon) said() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stderr.String()
+	return daemon{p, s.t}
 }
 
 // kill ends the program at once. That it has ended by itself before is an
 // error.
-func (d *daemon) kill() {
+func (d daemon) kill() {
 	d.t.Helper()
-	d.signal(syscall.SIGKILL)
-	var exit *exec.ExitError
-	if !errors.As(d.err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		d.t.Fatalf("it had ended before it was killed: %v\n%s", d.err, d.said())
+	if err := d.Kill(); err != nil {
+		d.t.Fatalf("%v\n%s", err, d.Said())
 	}
 }
 
 // stop asks the program to end, which it must do with success.
-func (d *daemon) stop() {
+func (d daemon) stop() {
 	d.t.Helper()
-	d.signal(syscall.SIGTERM)
-	if d.err != nil {
-		d.t.Fatalf("%v\n%s", d.err, d.said())
+	if err := d.Stop(); err != nil {
+		d.t.Fatalf("%v\n%s", err, d.Said())
 	}
-}
-
-func (d *daemon) signal(s syscall.Signal) {
-	d.t.Helper()
-	if err := d.cmd.Process.Signal(s); err != nil {
-		d.t.Fatalf("%v\n%s", err, d.said())
-	}
-	<-d.done
 }
 
 // scene is a broker, and a poller over a release directory that is replaced
@@ -109,7 +62,7 @@ type scene struct {
 	url       string
 	trustFile string
 	rules     fold.Rules
-	poller    *daemon
+	poller    daemon
 	signer    *fleetsim.Signer
 	began     time.Time
 	published int
@@ -127,9 +80,11 @@ func newScene(ctx context.Context, t *testing.T) *scene {
 	}
 	s.rules = fold.Rules{Trust: trust, Window: 3600}
 	server := s.start("embedded-nats", "run", "--listen", "127.0.0.1:-1", "--store-dir", filepath.Join(s.dir, "store"), "--no-sync")
-	ready := regexp.MustCompile(`msg=ready .*url="([^"]+)"`)
-	wait(ctx, t, "the broker", func() bool { return ready.MatchString(server.said()) })
-	s.url = ready.FindStringSubmatch(server.said())[1]
+	ready, err := server.Await(ctx, regexp.MustCompile(`msg=ready .*url="([^"]+)"`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = ready[1]
 	if err := s.publish(); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ type survival struct {
 	random    *rand.Rand
 	reference *reference
 	looker    *looker
-	reducer   *daemon
+	reducer   daemon
 	stateDir  string
 	unsaved   int // kills that interrupted a save
 }
@@ -100,9 +100,9 @@ func (s *survival) round(ctx context.Context, n int) (changes float64) {
 	for end == 0 || s.sequence() < end {
 		select {
 		case <-ctx.Done():
-			s.t.Fatalf("round %d, %d looks: %v\nreducer: %s", n, looks, context.Cause(ctx), s.reducer.said())
-		case <-s.reducer.done:
-			s.t.Fatalf("round %d, %d looks: the reducer has ended: %v\n%s", n, looks, s.reducer.err, s.reducer.said())
+			s.t.Fatalf("round %d, %d looks: %v\nreducer: %s", n, looks, context.Cause(ctx), s.reducer.Said())
+		case <-s.reducer.Done():
+			s.t.Fatalf("round %d, %d looks: the reducer has ended: %v\n%s", n, looks, s.reducer.Err(), s.reducer.Said())
 		case <-pause.C:
 		}
 		whole, err := s.looker.look()
@@ -310,6 +310,6 @@ func (s *survival) checkFiles() {
 		got[4] = want[4]
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		s.t.Errorf("state directory (-want +got):\n%s\n%s", diff, s.reducer.said())
+		s.t.Errorf("state directory (-want +got):\n%s\n%s", diff, s.reducer.Said())
 	}
 }

@@ -2,6 +2,7 @@
 package cmd_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fleetlog/internal/deployment"
 )
 
 // TestMain builds the programs once, into a directory that ends with the tests,
@@ -32,10 +35,8 @@ func withPrograms(run func() int) (code int, err error) {
 			err = removed
 		}
 	}()
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator),
-		"./poller", "./reducer", "./embedded-nats", "./fleetlog")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build the programs: %w\n%s", err, out)
+	if err := deployment.Build(context.Background(), "..", dir); err != nil {
+		return 0, err
 	}
 	if err := os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH")); err != nil {
 		return 0, err
