@@ -25,15 +25,11 @@ type daemon struct {
 // start runs a program until it is ended, at the latest with the test.
 func (s *scene) start(name string, args ...string) daemon {
 	s.t.Helper()
-	p, err := deployment.Start(binary(name), args)
+	p, err := deployment.Start(s.t.Context(), binary(name), args)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() {
-		if !p.Ended() {
-			_ = p.Kill()
-		}
-	})
+	s.t.Cleanup(func() { <-p.Done() })
 	return daemon{p, s.t}
 }
 

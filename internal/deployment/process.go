@@ -31,8 +31,7 @@ func Build(ctx context.Context, root, dir string, tags ...string) error {
 	return nil
 }
 
-// Process is a program at work. Whoever starts it ends it with [Process.Stop] or
-// [Process.Kill].
+// Process is a program at work.
 type Process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -43,10 +42,10 @@ type Process struct {
 	changed chan struct{} // closed when more is said
 }
 
-// Start runs the program at path. Further environment entries have the form
-// NAME=value.
-func Start(path string, args []string, environment ...string) (*Process, error) {
-	p := &Process{cmd: exec.Command(path, args...), done: make(chan struct{}), changed: make(chan struct{})} //nolint:gosec // running programs is the purpose
+// Start runs the program at path, at the longest until ctx ends, when it is
+// killed. Further environment entries have the form NAME=value.
+func Start(ctx context.Context, path string, args []string, environment ...string) (*Process, error) {
+	p := &Process{cmd: exec.CommandContext(ctx, path, args...), done: make(chan struct{}), changed: make(chan struct{})} //nolint:gosec // running programs is the purpose
 	p.cmd.Stderr = writer{p}
 	p.cmd.Env = append(os.Environ(), environment...)
 	if err := p.cmd.Start(); err != nil {

@@ -12,15 +12,11 @@ import (
 
 func start(t *testing.T, script string) *Process {
 	t.Helper()
-	p, err := Start("/bin/sh", []string{"-c", script}, "GREETING=hello")
+	p, err := Start(t.Context(), "/bin/sh", []string{"-c", script}, "GREETING=hello")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if !p.Ended() {
-			_ = p.Kill()
-		}
-	})
+	t.Cleanup(func() { <-p.Done() })
 	return p
 }
 
@@ -109,8 +105,21 @@ func TestSaidIsBounded(t *testing.T) {
 	}
 }
 
+func TestProcessEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p, err := Start(ctx, "/bin/sh", []string{"-c", standing})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-p.Done()
+	if p.Err() == nil {
+		t.Error("it ended with success, want it killed")
+	}
+}
+
 func TestStartOfNothing(t *testing.T) {
-	if _, err := Start("/nonexistent", nil); err == nil {
+	if _, err := Start(t.Context(), "/nonexistent", nil); err == nil {
 		t.Error("a program that is not there was started")
 	}
 }
