@@ -42,6 +42,9 @@ type scene struct {
 	trust   atomic.Pointer[[]byte]
 	begun   time.Time
 	ahead   atomic.Int64 // what the poller's clock is put forward by
+	nc      *nats.Conn
+	name    events.FleetName
+	writer  *events.Writer
 	log     *eventlog.Log
 	config  producers.Config
 	poller  *producers.Poller
@@ -54,8 +57,17 @@ var signerA, signerB = fleetsim.NewEd25519Signer(1), fleetsim.NewEd25519Signer(2
 
 const requestTimeout = 4 * time.Second
 
-// newScene serves a release of two channels with hosts and one without.
+// newScene serves a release of two channels with hosts and one without, and
+// follows the log.
 func newScene(t *testing.T, b *broker.Broker, name string) *scene {
+	t.Helper()
+	s := newStage(t, b.ClientURL(), name)
+	s.startReducer()
+	return s
+}
+
+// newStage is a scene without a reducer, at a broker's address.
+func newStage(t *testing.T, at, name string) *scene {
 	t.Helper()
 	s := &scene{t: t, begun: time.Now()}
 	s.fleet = fleetsim.Fleet{Hosts: 6, Channels: 2, Idle: 1, Commit: "aaaa", SignedAt: s.begun.Add(-10 * time.Minute).Truncate(time.Millisecond)}
@@ -74,8 +86,7 @@ func newScene(t *testing.T, b *broker.Broker, name string) *scene {
 	})
 	s.publish(s.fleet)
 	s.certify(s.begun.Add(time.Hour))
-	s.openLog(b, name)
-	s.startReducer()
+	s.openLog(at, name)
 	return s
 }
 
@@ -111,20 +122,17 @@ func (s *scene) certify(until time.Time) {
 	s.files = process.TLSFiles{CA: files.CA, Cert: files.Cert, Key: files.Key}
 }
 
-func (s *scene) openLog(b *broker.Broker, name string) {
+func (s *scene) openLog(at, name string) {
 	s.t.Helper()
-	nc, err := nats.Connect(b.ClientURL())
+	nc, err := nats.Connect(at, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
 	s.must(err)
 	s.t.Cleanup(nc.Close)
 	fleet, err := events.ParseFleetName(name)
 	s.must(err)
 	writer, err := events.NewWriter(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)))
 	s.must(err)
-	s.log, err = eventlog.Provision(s.t.Context(), nc, eventlog.Place{Fleet: fleet}, eventlog.Provisioning{
-		Limits:  eventlog.Limits{Events: 64 << 20, Artifacts: 128 << 20, Replicas: 1},
-		Opening: events.Opening{Writer: writer, Writers: []events.PublicKey{writer.Public()}}, Now: s.begun, Random: uuid.NewRandom,
-	})
-	s.must(err)
+	s.writer, s.nc, s.name = writer, nc, fleet
+	s.provision()
 	logger, hook := logtest.NewNullLogger()
 	s.lines = hook
 	s.config = producers.Config{
@@ -133,6 +141,17 @@ func (s *scene) openLog(b *broker.Broker, name string) {
 		Terms: events.Terms{Writer: writer, RestateEvery: time.Hour}, Interval: 30 * time.Second, Standby: -1, MaxClockSkew: 24 * time.Hour,
 		Clock: s.clock, NewTickID: uuid.NewV7, Log: logger, Ready: func(error) {},
 	}
+}
+
+// provision makes the log where it is not there.
+func (s *scene) provision() {
+	s.t.Helper()
+	var err error
+	s.log, err = eventlog.Provision(s.t.Context(), s.nc, eventlog.Place{Fleet: s.name}, eventlog.Provisioning{
+		Limits:  eventlog.Limits{Events: 64 << 20, Artifacts: 128 << 20, Replicas: 1},
+		Opening: events.Opening{Writer: s.writer, Writers: []events.PublicKey{s.writer.Public()}}, Now: s.begun, Random: uuid.NewRandom,
+	})
+	s.must(err)
 }
 
 func (s *scene) readTrust() ([]byte, error) {

@@ -68,6 +68,27 @@ func makeLossy(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// forget deletes both streams of the log.
+func forget(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: forget")
+	}
+	ctx, _, js := connect(ts)
+	for _, name := range []string{"events", "artifacts"} {
+		ts.Check(js.DeleteStream(ctx, "nixfleet-"+fleet+"-"+name))
+	}
+}
+
+// stream NAME SUBJECT makes a stream beside the log.
+func makeStream(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stream name subject")
+	}
+	ctx, _, js := connect(ts)
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: args[0], Subjects: []string{args[1]}, Storage: jetstream.MemoryStorage})
+	ts.Check(err)
+}
+
 // junk SUBJECT puts a message on the subject that is no event.
 func writeJunk(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {

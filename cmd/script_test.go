@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -31,6 +32,8 @@ func TestScripts(t *testing.T) {
 			"pen":     writeUnknown,
 			"lie":     writeLie,
 			"junk":    writeJunk,
+			"stream":  makeStream,
+			"forget":  forget,
 		},
 		Setup: func(e *testscript.Env) error {
 			for _, program := range []string{"NIXFLEET_POLLER", "NIXFLEET_REDUCER", "FLEETLOG"} {
@@ -39,6 +42,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("NIXFLEET_POLLER_TICK_TIMEOUT", patience.String()) // not the interval: the machine may be busy
 			e.Setenv("NIXFLEET_POLLER_MANIFEST_FRESHNESS_WINDOW_SECS", tenYears)
 			e.Setenv("NIXFLEET_REDUCER_MANIFEST_FRESHNESS_WINDOW_SECS", tenYears)
+			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".seen"))
 			e.Setenv("FLEETLOG_FRESHNESS_WINDOW_SECS", tenYears)
 			return nil
 		},

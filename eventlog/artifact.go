@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"fleetlog/events"
+	"fleetlog/internal/failpoint"
 	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
@@ -25,9 +26,12 @@ func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]u
 		parts = append(parts, &nats.Msg{Subject: subject, Header: nats.Header{}, Data: rest[:n]})
 		rest = rest[n:]
 	}
+	if err := failpoint.At("artifact"); err != nil {
+		return nil, err
+	}
 	last, err := l.publish(ctx, parts)
 	if err != nil {
-		return nil, apiError("store artifact", err)
+		return nil, apiError("store artifact in "+l.place.Fleet.ArtifactsStream(), err)
 	}
 	sequences := make([]uint64, len(parts))
 	for i := range sequences {

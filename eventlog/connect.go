@@ -96,7 +96,11 @@ func (c Connection) options() ([]nats.Option, error) {
 		nats.ReconnectWait(time.Second), nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.RetryOnFailedConnect(c.Patient), nats.IgnoreAuthErrorAbort(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			c.Log.WithError(err).Warn("broker refused something") // a denied request looks like a timeout; the reason comes here
+			if errors.Is(err, nats.ErrPermissionViolation) { // the request itself looks like a timeout; the reason comes here alone
+				c.Log.WithError(err).Error("broker does not permit this user what it must do: give it this permission")
+				return
+			}
+			c.Log.WithError(err).Warn("broker refused something")
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {

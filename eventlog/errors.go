@@ -20,7 +20,7 @@ var (
 	// ErrUnavailable: the broker did not answer; nothing is known about what
 	// was asked of it.
 	ErrUnavailable = errors.New("broker unavailable")
-	// ErrLogFull: the stream or the account has no room for the tick.
+	// ErrLogFull: the stream, the account or the server has no room for the tick.
 	ErrLogFull = errors.New("log is full")
 	// ErrBatchTooLarge: the server takes fewer messages in one batch than the
 	// tick has.
@@ -31,7 +31,7 @@ var (
 	ErrMissing = errors.New("stream does not exist: make the log with fleetlog provision, or correct --fleet or --nats-domain")
 	// ErrAhead: the position that reading should continue from is beyond the
 	// stream's end, or holds another message than it did.
-	ErrAhead = errors.New("stream does not hold the position read before")
+	ErrAhead = errors.New("stream does not hold the position read before: it was put back from an older copy, cut short, or made anew")
 	// ErrNoTick: the log has no tick at or before the point asked for.
 	ErrNoTick = errors.New("no tick at or before that point")
 )
@@ -73,6 +73,7 @@ func (e *ArtifactError) Unwrap() error { return e.Err }
 
 // Codes of the JetStream API, as its server documents them.
 const (
+	codeAccountExceeded       = 10002
 	codeNoLeader              = 10008
 	codeInsufficientResources = 10023
 	codeNoMessage             = 10037
@@ -102,8 +103,11 @@ func apiError(what string, err error) error {
 		return fmt.Errorf("%s: %w", what, ErrMissing)
 	case codeBatchTooLarge:
 		return fmt.Errorf("%s: %w", what, ErrBatchTooLarge)
-	case codeStoreFailed, codeStorageExceeded, codeInsufficientResources:
-		return fmt.Errorf("%s: %w: %s", what, ErrLogFull, strings.ToLower(api.Description))
+	case codeStoreFailed:
+		return fmt.Errorf("%s: %w: %s: raise the stream's max bytes, or make room on the server's disk", what, ErrLogFull, strings.ToLower(api.Description))
+	case codeAccountExceeded, codeStorageExceeded, codeInsufficientResources:
+		return fmt.Errorf("%s: %w: %s: raise max_file of the account or max_file_store of the server, above the sum of all streams' max bytes",
+			what, ErrLogFull, strings.ToLower(api.Description))
 	}
 	if api.Code == http.StatusServiceUnavailable { // such as a stream without a leader: it passes
 		return fmt.Errorf("%s: %w: %w", what, ErrUnavailable, err)

@@ -21,6 +21,7 @@ func TestAnswersHaveTheirMeaning(t *testing.T) {
 		"no stream":        {answer(404, codeStreamNotFound), ErrMissing},
 		"no leader":        {answer(503, codeNoLeader), ErrUnavailable},
 		"storage exceeded": {answer(500, codeStorageExceeded), ErrLogFull},
+		"account exceeded": {answer(400, codeAccountExceeded), ErrLogFull},
 		"store failed":     {answer(503, codeStoreFailed), ErrLogFull},
 		"large batch":      {answer(400, codeBatchTooLarge), ErrBatchTooLarge},
 		"timeout":          {context.DeadlineExceeded, ErrUnavailable},

@@ -97,7 +97,7 @@ func draft(number uint64, n uint32, channels int) events.Draft {
 
 func newWriter(t testing.TB, log *eventlog.Log) *eventlog.Writer {
 	t.Helper()
-	w, err := log.NewWriter(t.Context(), func(uint64) {})
+	w, err := log.NewWriter(t.Context(), func(uint64, uint64) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,16 +294,19 @@ func TestProvisionRefusesDrift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weak := stream.CachedInfo().Config
-	weak.MaxAge = time.Hour
-	if _, err := js.UpdateStream(t.Context(), weak); err != nil {
-		t.Fatal(err)
-	}
-	var drift *eventlog.DriftError
-	if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: fleetName(t)}); !errors.As(err, &drift) {
-		t.Errorf("open with a maximum age: %v, want DriftError", err)
-	} else {
-		t.Log(drift)
+	for name, weaken := range map[string]func(*jetstream.StreamConfig){
+		"a maximum age": func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
+		"compression":   func(c *jetstream.StreamConfig) { c.Compression = jetstream.S2Compression },
+	} {
+		weak := stream.CachedInfo().Config
+		weaken(&weak)
+		if _, err := js.UpdateStream(t.Context(), weak); err != nil {
+			t.Fatal(err)
+		}
+		var drift *eventlog.DriftError
+		if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: fleetName(t)}); !errors.As(err, &drift) || len(drift.Differences) != 1 {
+			t.Errorf("open with %s: %v, want a DriftError of one difference", name, err)
+		}
 	}
 	other := events.FleetName{}
 	if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: other}); err == nil {

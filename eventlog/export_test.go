@@ -2,20 +2,13 @@ package eventlog
 
 import (
 	"context"
-	"iter"
 	"time"
 
 	"fleetlog/events"
 )
 
 // Hasten shortens every wait for an answer of the broker.
-func (l *Log) Hasten(d time.Duration) { l.wait = waits{d, d, d} }
-
-// FollowChecking is Follow that asks every so often whether the stream still
-// holds what was read.
-func (l *Log) FollowChecking(ctx context.Context, head events.Head, every time.Duration) iter.Seq2[Delivery, error] {
-	return l.follow(ctx, head, every)
-}
+func (l *Log) Hasten(d time.Duration) { l.wait = waits{d, d} }
 
 // AtCounting is At, and tells how many messages were read. Those at the
 // sequences in lost are taken for lost.
@@ -50,4 +43,16 @@ func (c *counting) next(ctx context.Context, subject string, seq uint64) (m even
 		m, at, err = c.source.next(ctx, subject, at+1)
 	}
 	return m, at, err
+}
+
+// StatementsCounting counts the statements and the reads that they took.
+func (l *Log) StatementsCounting(ctx context.Context, first, last uint64) (found, reads int, err error) {
+	from := &counting{source: anyCopy{l.events}}
+	for _, err := range l.statements(ctx, from, first, last) {
+		if err != nil {
+			return found, from.reads, err
+		}
+		found++
+	}
+	return found, from.reads, nil
 }

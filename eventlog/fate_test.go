@@ -83,7 +83,7 @@ func TestAppendAfterAnError(t *testing.T) {
 	}{
 		"committed, the answer is lost":             {commit, true, false, 1, 0},
 		"lost on its way":                           {commit, false, false, 2, 0},
-		"fate cannot be read after an answer":       {read, false, true, 3, 1},
+		"fate cannot be read after an answer":       {read, false, true, 2, 1},
 		"noise came first, and nothing else failed": {"no such words", false, true, 2, 1},
 	} {
 		for kind, d := range map[string]events.Draft{"one message": draft(2, 1, 2), "batch": draft(2, 2, 2)} {
@@ -246,7 +246,7 @@ func TestWriterStopsAtUnknownEnd(t *testing.T) {
 	if _, err := w.Refresh(t.Context()); !errors.As(err, &unknown) || unknown.Type != "TickCompleted.v2" {
 		t.Errorf("look: %v, want UnknownTypeError", err)
 	}
-	if _, err := log.NewWriter(t.Context(), func(uint64) {}); !errors.As(err, &unknown) {
+	if _, err := log.NewWriter(t.Context(), func(uint64, uint64) {}); !errors.As(err, &unknown) {
 		t.Errorf("new writer: %v, want UnknownTypeError", err)
 	}
 }

@@ -25,20 +25,28 @@ type Delivery struct {
 // connection busy, and far below what makes a server cut a slow client.
 const pullMessages = 2000
 
-// checkEvery is how often the stream is asked whether it still holds what was
-// read, because a consumer does not notice that it was replaced.
-const checkEvery = 15 * time.Second
+// CheckEvery is how often the streams are asked whether they still hold what was
+// read and keep it, because a consumer does not notice that its stream was
+// replaced or weakened.
+const CheckEvery = 15 * time.Second
+
+// maxUnproved is behind how many checks in a row without an answer, or without a
+// message although some are stored, following ends.
+const maxUnproved = 2
 
 // Follow yields the valid ticks behind head in order, and goes on until the
 // context ends or an error is yielded; the error is the last thing yielded. It
 // never yields part of a tick. Errors: [ErrAhead] when the stream does not hold,
-// or no longer holds, what was read, [ErrMissing], [*GapError],
-// [*events.UnknownTypeError], [ErrUnavailable].
+// or no longer holds, what was read, [ErrMissing], [*GapError], [*DriftError],
+// [*events.UnknownTypeError], and [ErrUnavailable], which while following comes
+// when for two checks, half a minute, nothing has shown that the stream is where
+// it was and brings what it has.
 func (l *Log) Follow(ctx context.Context, head events.Head) iter.Seq2[Delivery, error] {
-	return l.follow(ctx, head, checkEvery)
+	return l.FollowChecking(ctx, head, CheckEvery)
 }
 
-func (l *Log) follow(ctx context.Context, head events.Head, check time.Duration) iter.Seq2[Delivery, error] {
+// FollowChecking is Follow with another time between checks.
+func (l *Log) FollowChecking(ctx context.Context, head events.Head, check time.Duration) iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
@@ -55,6 +63,10 @@ type following struct {
 	chain *events.Chain
 	next  uint64 // sequence expected
 	check time.Duration
+
+	settled  events.Head // at the last check
+	seen     uint64      // what was expected at the last check
+	unproved int         // checks in a row
 }
 
 // errStopped ends a following whose caller wants no more.
@@ -90,11 +102,10 @@ func (f *following) run(ctx context.Context, yield func(Delivery, error) bool) e
 	if f.next > last && !yield(Delivery{CaughtUp: true, Seq: last}, nil) {
 		return nil
 	}
-	err = f.consume(ctx, incoming, yield)
-	if errors.Is(err, errStopped) {
-		return nil
+	if err = f.consume(ctx, incoming, yield); !errors.Is(err, errStopped) {
+		yield(Delivery{}, err) // now: without a broker, stopping the consumer takes its time
 	}
-	return err
+	return nil
 }
 
 type received struct {
@@ -121,7 +132,7 @@ func receive(ctx context.Context, messages jetstream.MessagesContext, to chan<- 
 func (f *following) consume(ctx context.Context, incoming <-chan received, yield func(Delivery, error) bool) error {
 	check := time.NewTicker(f.check)
 	defer check.Stop()
-	settled, next := f.chain.Head(), f.next // at the last check
+	f.settled, f.seen = f.chain.Head(), f.next
 	for {
 		var delivery Delivery
 		var err error
@@ -129,8 +140,7 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-check.C:
-			delivery, err = f.look(ctx, settled, next)
-			settled, next = f.chain.Head(), f.next
+			delivery, err = f.look(ctx)
 		case r := <-incoming:
 			if r.err != nil {
 				return apiError("follow "+f.log.place.Fleet.EventsStream(), r.err)
@@ -146,17 +156,27 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 	}
 }
 
-// look checks that the stream still holds what had been read at the last check:
-// what came since, a copy may not have yet. When nothing has come since, and
-// nothing is stored behind what was read, the beginning of a tick that was read
-// last is none: ticks are stored whole.
-func (f *following) look(ctx context.Context, settled events.Head, next uint64) (Delivery, error) {
-	last, err := f.log.holds(ctx, settled)
-	if errors.Is(err, ErrUnavailable) {
-		return Delivery{}, nil // the consumer waits for the broker
+// look checks that the streams are still those that were read up to the last
+// check: what came since, a copy may not have yet. When nothing has come since,
+// and nothing is stored behind what was read, the beginning of a tick that was
+// read last is none: ticks are stored whole.
+func (f *following) look(ctx context.Context) (Delivery, error) {
+	settled, seen := f.settled, f.seen
+	f.settled, f.seen = f.chain.Head(), f.next
+	last, err := f.log.intact(ctx, settled)
+	if err == nil && last >= f.next && seen == f.next {
+		err = fmt.Errorf("%w: sequences %d to %d of stream %s are stored and do not arrive: check that this user may make consumers there",
+			ErrUnavailable, f.next, last, f.log.place.Fleet.EventsStream())
 	}
-	caughtUp := err == nil && f.chain.Open() && next == f.next && last == f.next-1
-	return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
+	if !errors.Is(err, ErrUnavailable) {
+		f.unproved = 0
+		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
+		return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
+	}
+	if f.unproved++; f.unproved < maxUnproved {
+		return Delivery{}, nil // the consumer waits for the broker too
+	}
+	return Delivery{}, err
 }
 
 // take pushes one message through the chain.
@@ -178,14 +198,27 @@ func (f *following) take(m jetstream.Msg) (Delivery, error) {
 	return Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq}, nil
 }
 
+// intact is holds, of a log whose streams keep history.
+func (l *Log) intact(ctx context.Context, head events.Head) (last uint64, err error) {
+	if last, err = l.holds(ctx, head); err != nil {
+		return 0, err
+	}
+	if err := drift(eventsConfig(l.place.Fleet, Limits{}), l.events.CachedInfo().Config); err != nil {
+		return 0, err
+	}
+	_, err = l.artifactsInfo(ctx)
+	return last, err
+}
+
 // holds checks that the stream is the log that was read up to head: the same
 // opening, an end not before head, and head where it was. A consumer that starts
 // beyond the end would wait there in silence.
 func (l *Log) holds(ctx context.Context, head events.Head) (last uint64, err error) {
-	state, err := l.bounds(ctx)
+	info, err := l.infoFrom(ctx, head.Seq)
 	if err != nil {
 		return 0, err
 	}
+	state := info.State
 	if state.LastSeq < head.Seq {
 		return 0, fmt.Errorf("%w: its end is %d, read was up to %d", ErrAhead, state.LastSeq, head.Seq)
 	}

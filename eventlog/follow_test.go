@@ -8,6 +8,7 @@ import (
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
+	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 
 	"github.com/nats-io/nats.go"
@@ -134,5 +135,82 @@ func TestFollowNoticesLostBeginning(t *testing.T) {
 	var gap *eventlog.GapError
 	if !errors.As(err, &gap) || gap.First != 1 {
 		t.Errorf("following: %v, want the gap from sequence 1 on", err)
+	}
+}
+
+// TestFollowNoticesSilence: a line that is up and brings nothing must not look
+// like a log in which nothing happens.
+func TestFollowNoticesSilence(t *testing.T) {
+	b := brokertest.Start(t, func(c *broker.Config) { c.NoSync = true })
+	proxy, key := brokertest.NewProxy(t, b), writerKey(t, 1)
+	provision(t, dial(t, b), key)
+	log, err := eventlog.Open(t.Context(), proxy.Dial(t), eventlog.Place{Fleet: fleetName(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Hasten(50 * time.Millisecond)
+	f := &followed{Log: log}
+	resume := func() {}
+	err = f.follow(t, func(d eventlog.Delivery) bool {
+		resume = proxy.Stall()
+		return true
+	})
+	resume()
+	if !errors.Is(err, eventlog.ErrUnavailable) {
+		t.Errorf("following: %v, want ErrUnavailable", err)
+	}
+}
+
+// TestFollowNoticesStall: the broker answers, and delivers nothing of what it has.
+func TestFollowNoticesStall(t *testing.T) {
+	f := newFollowed(t)
+	f.tick(t, 1)
+	stalled := false
+	err := f.follow(t, func(d eventlog.Delivery) bool {
+		if !d.CaughtUp || stalled {
+			return true
+		}
+		stalled = true
+		stream, err := f.js.Stream(t.Context(), fleetName(t).EventsStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range stream.ConsumerNames(t.Context()).Name() {
+			if _, err := stream.PauseConsumer(t.Context(), name, time.Now().Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.tick(t, 2)
+		return true
+	})
+	const says = "broker unavailable: sequences 6 to 9 of stream nixfleet-prod-events are stored and do not arrive: check that this user may make consumers there"
+	if !errors.Is(err, eventlog.ErrUnavailable) || err.Error() != says {
+		t.Errorf("following: %v, want %s", err, says)
+	}
+}
+
+// TestFollowNoticesDrift, in either stream.
+func TestFollowNoticesDrift(t *testing.T) {
+	for _, name := range []string{fleetName(t).EventsStream(), fleetName(t).ArtifactsStream()} {
+		f := newFollowed(t)
+		f.tick(t, 1)
+		err := f.follow(t, func(d eventlog.Delivery) bool {
+			if d.CaughtUp {
+				stream, err := f.js.Stream(t.Context(), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				config := stream.CachedInfo().Config
+				config.MaxAge = time.Hour
+				if _, err := f.js.UpdateStream(t.Context(), config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return true
+		})
+		var drift *eventlog.DriftError
+		if !errors.As(err, &drift) || drift.Stream != name {
+			t.Errorf("following: %v, want what is wrong with %s", err, name)
+		}
 	}
 }

@@ -47,7 +47,7 @@ func (l *Log) tickAtOrBefore(ctx context.Context, from source, seq, above uint64
 		head, err := l.chain().End(seq, m)
 		if err == nil {
 			var tick *events.Tick
-			if tick, err = l.readTick(ctx, from, head.Seq-uint64(head.Completed.Index), head.Seq); err == nil {
+			if tick, err = l.completeTick(ctx, from, head, m); err == nil {
 				return tick, nil
 			}
 		}
@@ -83,7 +83,25 @@ func (l *Log) chain() *events.Chain {
 
 // readTick reads the messages first to last and judges them as one tick.
 func (l *Log) readTick(ctx context.Context, from source, first, last uint64) (*events.Tick, error) {
-	messages := make([]events.Message, 0, last-first+1)
+	messages, err := l.readMessages(ctx, from, first, last)
+	if err != nil {
+		return nil, err
+	}
+	return events.ReadTick(l.place.Fleet, l.writers, l.Lineage(), first, messages)
+}
+
+// completeTick reads the findings of the tick that ends in the message.
+func (l *Log) completeTick(ctx context.Context, from source, head events.Head, end events.Message) (*events.Tick, error) {
+	first := head.Seq - uint64(head.Completed.Index)
+	messages, err := l.readMessages(ctx, from, first, head.Seq-1)
+	if err != nil {
+		return nil, err
+	}
+	return events.ReadTick(l.place.Fleet, l.writers, l.Lineage(), first, append(messages, end))
+}
+
+func (l *Log) readMessages(ctx context.Context, from source, first, last uint64) ([]events.Message, error) {
+	messages := make([]events.Message, 0, last+2-first)
 	for seq := first; seq <= last; seq++ {
 		m, err := from.message(ctx, seq)
 		if err != nil {
@@ -91,7 +109,7 @@ func (l *Log) readTick(ctx context.Context, from source, first, last uint64) (*e
 		}
 		messages = append(messages, m)
 	}
-	return events.ReadTick(l.place.Fleet, l.writers, l.Lineage(), first, messages)
+	return messages, nil
 }
 
 // Statement reads the tick whose findings are stored at first to last, from any
@@ -119,11 +137,11 @@ func (l *Log) HeadAt(ctx context.Context, seq uint64) (events.Head, error) {
 	if seq == l.opening.Seq {
 		return l.opening, nil
 	}
-	last, err := l.LastSequence(ctx)
+	info, err := l.infoFrom(ctx, seq)
 	if err != nil {
 		return events.Head{}, err
 	}
-	if last < seq {
+	if last := info.State.LastSeq; last < seq {
 		return events.Head{}, fmt.Errorf("%w: its end is %d, before sequence %d", ErrAhead, last, seq)
 	}
 	m, err := l.Message(ctx, seq)

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"fleetlog/events"
 
@@ -69,16 +70,12 @@ type messageRequest struct {
 type messageResponse struct {
 	Error   *jetstream.APIError `json:"error"`
 	Message struct {
-		Subject string `json:"subject"`
-		Seq     uint64 `json:"seq"`
-		Header  []byte `json:"hdrs"`
-		Data    []byte `json:"data"`
+		Subject string    `json:"subject"`
+		Seq     uint64    `json:"seq"`
+		Header  []byte    `json:"hdrs"`
+		Data    []byte    `json:"data"`
+		Time    time.Time `json:"time"` // of the broker
 	} `json:"message"`
-}
-
-func (s leader) message(ctx context.Context, seq uint64) (events.Message, error) {
-	r, err := s.get(ctx, messageRequest{Seq: seq})
-	return r.read(), err
 }
 
 func (s leader) last(ctx context.Context, subject string) (uint64, error) {
@@ -100,21 +97,25 @@ func (r messageResponse) read() events.Message {
 }
 
 func (s leader) get(ctx context.Context, request messageRequest) (response messageResponse, err error) {
+	what := "read from the leader of " + s.stream
+	if request.Seq > 0 {
+		what = fmt.Sprintf("read sequence %d from the leader of %s", request.Seq, s.stream)
+	}
 	payload, err := json.Marshal(request)
 	if err != nil {
-		return response, fmt.Errorf("read from leader: %w", err)
+		return response, fmt.Errorf("%s: %w", what, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.log.wait.api)
 	defer cancel()
 	reply, err := s.log.nc.RequestWithContext(ctx, s.log.api("STREAM.MSG.GET."+s.stream), payload)
 	if err != nil {
-		return response, apiError("read from leader", err)
+		return response, apiError(what, err)
 	}
 	if err := json.Unmarshal(reply.Data, &response); err != nil {
-		return response, fmt.Errorf("read from leader: %w", err)
+		return response, fmt.Errorf("%s: %w", what, err)
 	}
 	if response.Error != nil {
-		return response, apiError("read from leader", response.Error)
+		return response, apiError(what, response.Error)
 	}
 	return response, nil
 }

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,25 +22,25 @@ type Place struct {
 // Log is an open log. It keeps no state beside what LogOpened says, and may be
 // used by several goroutines.
 type Log struct {
-	place     Place
-	nc        *nats.Conn
-	js        jetstream.JetStream
-	events    jetstream.Stream
-	artifacts jetstream.Stream
-	opening   events.Head
-	writers   []events.PublicKey
-	wait      waits
+	place      Place
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	events     jetstream.Stream
+	artifacts  jetstream.Stream
+	opening    events.Head
+	replicated bool // the events stream is, in a cluster
+	writers    []events.PublicKey
+	wait       waits
 }
 
 // waits bound how long a broker that does not answer is waited for.
 type waits struct {
 	api    time.Duration // one question
 	commit time.Duration // one attempt to store a tick or an artifact
-	ack    time.Duration // an answer inside a batch, where the library does not look at the context
 }
 
 func defaultWaits() waits {
-	return waits{api: 5 * time.Second, commit: 10 * time.Second, ack: 5 * time.Second}
+	return waits{api: 5 * time.Second, commit: 10 * time.Second}
 }
 
 // Open checks that both streams are there with settings that keep history, and
@@ -88,8 +89,14 @@ func (l *Log) checkedStream(ctx context.Context, want jetstream.StreamConfig) (j
 	return stream, nil
 }
 
+// readOpening reads LogOpened. Where it is lost, no reader can tell whose log
+// the rest is.
 func (l *Log) readOpening(ctx context.Context, from source) error {
+	l.replicated = l.events.CachedInfo().Config.Replicas > 1
 	m, err := from.message(ctx, 1)
+	if first := l.events.CachedInfo().State.FirstSeq; errors.Is(err, ErrNoMessage) && first > 1 {
+		err = &GapError{l.place.Fleet.EventsStream(), 1, first - 1}
+	}
 	if err != nil {
 		return fmt.Errorf("read the log's opening: %w", err)
 	}
@@ -110,22 +117,54 @@ func (l *Log) Lineage() string { return l.opening.Lineage }
 // names.
 func (l *Log) Writers() []events.PublicKey { return l.writers }
 
+// Settings are those of both streams, events first, as they were when the log
+// was opened.
+func (l *Log) Settings() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{l.events.CachedInfo().Config, l.artifacts.CachedInfo().Config}
+}
+
 // Message reads one message of the events stream, from any copy. Error:
 // [ErrNoMessage], [ErrUnavailable].
 func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.wait.api)
+	defer cancel()
 	return anyCopy{l.events}.message(ctx, seq)
 }
 
 // LastSequence is the sequence of the newest stored event.
 func (l *Log) LastSequence(ctx context.Context) (uint64, error) {
-	state, err := l.bounds(ctx)
-	return state.LastSeq, err
+	info, err := l.info(ctx, l.events)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq, nil
 }
 
-func (l *Log) bounds(ctx context.Context) (jetstream.StreamState, error) {
-	info, err := l.events.Info(ctx)
+func (l *Log) info(ctx context.Context, stream jetstream.Stream) (*jetstream.StreamInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.wait.api)
+	defer cancel()
+	info, err := stream.Info(ctx)
 	if err != nil {
-		return jetstream.StreamState{}, apiError("look up stream "+l.place.Fleet.EventsStream(), err)
+		return nil, apiError("look up stream "+stream.CachedInfo().Config.Name, err)
 	}
-	return info.State, nil
+	return info, nil
+}
+
+// eventsInfo looks up the events stream. Error: [*DriftError] when it no longer
+// keeps history.
+func (l *Log) eventsInfo(ctx context.Context) (*jetstream.StreamInfo, error) {
+	info, err := l.info(ctx, l.events)
+	if err != nil {
+		return nil, err
+	}
+	return info, drift(eventsConfig(l.place.Fleet, Limits{}), info.Config)
+}
+
+// artifactsInfo is eventsInfo of the artifacts stream.
+func (l *Log) artifactsInfo(ctx context.Context) (*jetstream.StreamInfo, error) {
+	info, err := l.info(ctx, l.artifacts)
+	if err != nil {
+		return nil, err
+	}
+	return info, drift(artifactsConfig(l.place.Fleet, Limits{}), info.Config)
 }

@@ -53,6 +53,13 @@ func (p *pass) run(ctx context.Context) error {
 	if err != nil {
 		return apiError("read "+p.log.place.Fleet.EventsStream(), err)
 	}
+	end, err := p.log.LastSequence(ctx)
+	if err == nil && end >= p.next+bulkFrom {
+		err = p.bulk(ctx, end)
+	}
+	if err != nil || p.stopped {
+		return err
+	}
 	for {
 		before := p.next
 		if err := p.batch(ctx, js); err != nil || p.stopped {

@@ -31,7 +31,7 @@ const (
 )
 
 // ParsePoint reads seq:N, tick:N (number or id), an RFC 3339 instant, or a
-// duration before now such as -2h. The empty text is the newest tick.
+// duration before now, -2h or now-2h. The empty text is the newest tick.
 func ParsePoint(text string, now time.Time) (Point, error) {
 	if text == "" {
 		return Point{}, nil
@@ -46,30 +46,54 @@ func ParsePoint(text string, now time.Time) (Point, error) {
 	if n, ok := strings.CutPrefix(text, "tick:"); ok {
 		return parseTickPoint(text, n)
 	}
-	if strings.HasPrefix(text, "-") {
-		ago, err := time.ParseDuration(text)
+	if before := strings.TrimPrefix(text, "now"); strings.HasPrefix(before, "-") {
+		ago, err := time.ParseDuration(before)
 		if err != nil {
 			return Point{}, pointError(text)
 		}
 		return Point{kind: pointTime, at: now.Add(ago)}, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
+	if year := at.UTC().Year(); err != nil || year < 0 || year > 9999 {
 		return Point{}, pointError(text)
 	}
 	return Point{kind: pointTime, at: at}, nil
 }
+
+// tickIDVersion is the version of UUID that names a tick: it holds a time.
+const tickIDVersion = 7
 
 func parseTickPoint(text, n string) (Point, error) {
 	if number, err := strconv.ParseUint(n, 10, 53); err == nil && number > 0 {
 		return Point{kind: pointNumber, n: number}, nil
 	}
 	id, err := uuid.Parse(n)
-	if err != nil || id.String() != n {
+	if err != nil || id.String() != n || id.Version() != tickIDVersion {
 		return Point{}, pointError(text)
 	}
 	seconds, nanos := id.Time().UnixTime()
 	return Point{kind: pointID, id: n, at: time.Unix(seconds, nanos)}, nil
+}
+
+// PointOfSeq is seq:N.
+func PointOfSeq(seq uint64) Point { return Point{kind: pointSeq, n: seq} }
+
+// PointOfNumber is tick:N.
+func PointOfNumber(number uint64) Point { return Point{kind: pointNumber, n: number} }
+
+// String is a text that [ParsePoint] reads as the same point.
+func (p Point) String() string {
+	switch p.kind {
+	case pointSeq:
+		return "seq:" + strconv.FormatUint(p.n, 10)
+	case pointNumber:
+		return "tick:" + strconv.FormatUint(p.n, 10)
+	case pointID:
+		return "tick:" + p.id
+	case pointTime:
+		return p.at.UTC().Format(time.RFC3339Nano)
+	}
+	return ""
 }
 
 func pointError(text string) error {
@@ -81,6 +105,12 @@ func pointError(text string) error {
 // [ErrNoTick], [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) At(ctx context.Context, p Point) (*events.Tick, error) {
 	return l.at(ctx, anyCopy{l.events}, p)
+}
+
+// AtLeader is [Log.At] where an error must mean a loss: it asks the stream's
+// leader, behind which no copy can be.
+func (l *Log) AtLeader(ctx context.Context, p Point) (*events.Tick, error) {
+	return l.at(ctx, leader{l, l.place.Fleet.EventsStream()}, p)
 }
 
 func (l *Log) at(ctx context.Context, from source, p Point) (*events.Tick, error) {
@@ -115,7 +145,7 @@ func (l *Log) headAt(ctx context.Context, from source, newest events.Head, p Poi
 	case pointID:
 		head, err := l.withID(ctx, from, newest, p)
 		if err != nil {
-			return head, fmt.Errorf("tick %s: %w", p.id, err)
+			return head, fmt.Errorf("tick %s, looked for near %s, when its id was made: %w", p.id, events.TimeOf(p.at), err)
 		}
 		return head, nil
 	default:

@@ -21,11 +21,15 @@ type Provisioning struct {
 	Random  func() (uuid.UUID, error) // makes the lineage
 }
 
+// ErrArtifactsLost refuses to make an artifacts stream for ticks that are there:
+// other artifacts would come where those stand that the ticks name.
+var ErrArtifactsLost = errors.New("log has ticks but no artifacts stream: restore that, or begin a new log")
+
 // Provision creates both streams and writes LogOpened, where they are not there
 // yet, and opens the log. It changes nothing that exists: streams whose
 // settings would lose history are refused with a [*DriftError], another message
-// at sequence 1 with [events.ErrNotOpened]. Two that provision at once agree on
-// the first one's LogOpened.
+// at sequence 1 with [events.ErrNotOpened], ticks without an artifacts stream with
+// [ErrArtifactsLost]. Two that provision at once agree on the first one's LogOpened.
 func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) (*Log, error) {
 	l, err := connect(nc, place)
 	if err != nil {
@@ -37,6 +41,11 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 	}
 	if l.events, err = l.ensureStream(ctx, eventsConfig(place.Fleet, p.Limits)); err != nil {
 		return nil, err
+	}
+	if l.events.CachedInfo().State.LastSeq > 1 {
+		if _, err := l.checkedStream(ctx, artifactsConfig(place.Fleet, p.Limits)); errors.Is(err, ErrMissing) {
+			return nil, fmt.Errorf("%w: %s", ErrArtifactsLost, place.Fleet.ArtifactsStream())
+		}
 	}
 	if l.artifacts, err = l.ensureStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil {
 		return nil, err

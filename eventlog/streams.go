@@ -50,9 +50,12 @@ func artifactsConfig(fleet events.FleetName, limits Limits) jetstream.StreamConf
 	return c
 }
 
+// commonConfig leaves compression off: a server that compresses a replicated stream
+// does so, at a restart, with the block that it goes on writing to, and cannot read
+// that block when it is restarted again (seen with nats-server 2.15.2).
 func commonConfig(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Storage: jetstream.FileStorage, Compression: jetstream.S2Compression,
+		Storage: jetstream.FileStorage, Compression: jetstream.NoCompression,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 		DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true, AllowDirect: true,
 		MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxConsumers: maxConsumers, Replicas: replicas,
@@ -87,6 +90,7 @@ func drift(want, have jetstream.StreamConfig) error {
 		}
 	}
 	check("storage", want.Storage, have.Storage)
+	check("compression", want.Compression, have.Compression)
 	check("retention", want.Retention, have.Retention)
 	check("discard", want.Discard, have.Discard)
 	check("discard new per subject", want.DiscardNewPerSubject, have.DiscardNewPerSubject)

@@ -25,12 +25,13 @@ type Writer struct {
 	base     events.Base
 	end      uint64                   // of the stream; no tick behind base ends up to it
 	attempts map[manifest.Digest]bool // own ticks whose fate is not known
-	noise    func(count uint64)
+	noise    func(first, count uint64)
 }
 
 // NewWriter reads the last valid tick, its statement and the newest verified
-// statement. noise is told how many foreign messages came before a tick.
-func (l *Log) NewWriter(ctx context.Context, noise func(count uint64)) (*Writer, error) {
+// statement. noise is told once of foreign messages behind the last tick: the
+// sequence of the first, and how many.
+func (l *Log) NewWriter(ctx context.Context, noise func(first, count uint64)) (*Writer, error) {
 	w := &Writer{log: l, base: events.Base{Fleet: l.place.Fleet, Head: l.opening}, end: l.opening.Seq, noise: noise}
 	if _, err := w.Refresh(ctx); err != nil {
 		return nil, err
@@ -43,7 +44,8 @@ func (w *Writer) Base() events.Base { return w.base }
 
 // Refresh reads the end of the log anew, and tells whether another writer has
 // appended since. Errors: [ErrAhead] when the stream is not the one that was
-// read before, [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
+// read before, [ErrMissing], [*GapError], [*DriftError],
+// [*events.UnknownTypeError], [ErrUnavailable].
 func (w *Writer) Refresh(ctx context.Context) (other bool, err error) {
 	end, err := w.readEnd(ctx)
 	if err != nil || end == w.end {
@@ -51,7 +53,7 @@ func (w *Writer) Refresh(ctx context.Context) (other bool, err error) {
 	}
 	tick, err := w.log.newest(ctx, w.leader(), w.end)
 	if errors.Is(err, ErrNoTick) {
-		w.end = end
+		w.extend(w.end, end)
 		return false, nil
 	}
 	if err != nil {
@@ -61,18 +63,28 @@ func (w *Writer) Refresh(ctx context.Context) (other bool, err error) {
 	if err := w.rebase(ctx, tick); err != nil {
 		return false, err
 	}
-	w.end = max(end, tick.Head.Seq) // the tick may have come after the end was read
+	w.extend(tick.Head.Seq, max(end, tick.Head.Seq)) // the tick may have come after the end was read
 	return other, nil
 }
 
+// extend takes note of the stream's end; what is behind read is noise.
+func (w *Writer) extend(read, end uint64) {
+	if w.end = end; end > read {
+		w.noise(read+1, end-read)
+	}
+}
+
 // leader reads the events where a writer decides.
-func (w *Writer) leader() source { return leader{w.log, w.log.place.Fleet.EventsStream()} }
+func (w *Writer) leader() leader { return leader{w.log, w.log.place.Fleet.EventsStream()} }
 
 // readEnd asks for the end before a newer tick is looked for: one that comes
 // between the two is then seen, and one that comes later meets the fence. The
 // stream must still hold the base where it was.
 func (w *Writer) readEnd(ctx context.Context) (uint64, error) {
-	info, err := w.info(ctx)
+	info, err := w.log.infoFrom(ctx, w.base.Head.Seq)
+	if err == nil {
+		err = drift(eventsConfig(w.base.Fleet, Limits{}), info.Config)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -90,20 +102,34 @@ func (w *Writer) readEnd(ctx context.Context) (uint64, error) {
 	return end, nil
 }
 
-func (w *Writer) info(ctx context.Context) (*jetstream.StreamInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, w.log.wait.api)
-	defer cancel()
-	info, err := w.log.events.Info(ctx)
-	return info, apiError("look up stream "+w.log.place.Fleet.EventsStream(), err)
+// Surroundings is what a writer must know beside the events.
+type Surroundings struct {
+	BrokerTime time.Time
+	Artifacts  uint64 // sequence of the newest message of the artifacts stream
 }
 
-// BrokerTime asks for the broker's clock.
-func (w *Writer) BrokerTime(ctx context.Context) (time.Time, error) {
-	info, err := w.info(ctx)
+// Surroundings asks for the broker's clock and the end of the artifacts stream.
+// Errors: [ErrMissing], [*DriftError], [ErrUnavailable].
+func (w *Writer) Surroundings(ctx context.Context) (Surroundings, error) {
+	info, err := w.log.artifactsInfo(ctx)
 	if err != nil {
-		return time.Time{}, err
+		return Surroundings{}, err
 	}
-	return info.TimeStamp, nil
+	return Surroundings{info.TimeStamp, info.State.LastSeq}, nil
+}
+
+// Age is how long ago the broker stored the last tick, by its own clock. Errors:
+// [ErrNoMessage], [ErrUnavailable].
+func (w *Writer) Age(ctx context.Context) (time.Duration, error) {
+	stored, err := w.leader().get(ctx, messageRequest{Seq: w.base.Head.Seq})
+	if err != nil {
+		return 0, err
+	}
+	info, err := w.log.eventsInfo(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.TimeStamp.Sub(stored.Message.Time), nil
 }
 
 // rebase makes the tick the one that the next one follows. Statements that the
@@ -197,24 +223,20 @@ func (w *Writer) Append(ctx context.Context, build Build) (*events.Tick, error) 
 			return tick, err
 		}
 		refused := err
-		mine, err := w.fate(ctx, tick)
+		mine, err := w.learnFate(ctx, tick, pause)
 		switch {
-		case errors.Is(err, ErrUnavailable): // nothing is known yet
 		case err != nil:
 			return nil, err
 		case mine:
 			return tick, nil
 		case w.end != end:
-			w.noise(w.end - end)
 			rebuilds++
 			continue
 		case isFinal(refused):
 			return nil, refused
 		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("append tick: %w: %w", ErrUnavailable, context.Cause(ctx))
-		case <-time.After(pause.NextBackOff()):
+		if err := rest(ctx, pause); err != nil {
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("append tick: %w", ErrContention)
@@ -271,6 +293,29 @@ func isFinal(err error) bool {
 		}
 	}
 	return !errors.Is(err, ErrUnavailable)
+}
+
+// learnFate asks until it is known what has become of the tick: nothing is
+// published before.
+func (w *Writer) learnFate(ctx context.Context, tick *events.Tick, pause backoff.BackOff) (mine bool, err error) {
+	for {
+		mine, err := w.fate(ctx, tick)
+		if !errors.Is(err, ErrUnavailable) {
+			return mine, err
+		}
+		if err := rest(ctx, pause); err != nil {
+			return false, err
+		}
+	}
+}
+
+func rest(ctx context.Context, pause backoff.BackOff) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("append tick: %w: %w", ErrUnavailable, context.Cause(ctx))
+	case <-time.After(pause.NextBackOff()):
+		return nil
+	}
 }
 
 // fate reads what has become of the tick after an error.

@@ -148,3 +148,50 @@ func ReadTick(fleet FleetName, writers []PublicKey, lineage string, first uint64
 
 // digestOf names a body in the chain.
 func digestOf(body []byte) manifest.Digest { return manifest.Sum(body) }
+
+// Predecessor is the tick before this one, as far as this one says.
+func (t *Tick) Predecessor() Head {
+	h := said(t.Head.Lineage, t.Completed)
+	h.Seq, h.Completed = t.Head.Seq-uint64(t.Completed.Index)-1, nil
+	return h
+}
+
+// ReadHead judges the body of a LogOpened or a TickCompleted with the signature
+// that stood beside it, away from its log: whether one of the writers, or with
+// none given the one that it names, has signed it.
+func ReadHead(body []byte, signature string, writers []PublicKey) (Head, error) {
+	event, err := Decode(body)
+	if err != nil {
+		return Head{}, err
+	}
+	m := Message{Header: map[string][]string{SignatureHeader: {signature}}, Body: body}
+	var h Head
+	var writer PublicKey
+	switch e := event.(type) {
+	case *TickCompleted:
+		h, writer = headOf(e.Seq, m, e), e.Writer
+	case *LogOpened:
+		h = Head{Lineage: e.Lineage, Seq: e.Seq, Digest: digestOf(body), Tick: e.Tick, Time: e.Time, Opened: e}
+		writer = e.Writer
+	default:
+		return Head{}, fmt.Errorf("is a %s, which is not signed", event.Head().Type)
+	}
+	if len(writers) > 0 && !contains(writers, writer) {
+		return Head{}, fmt.Errorf("writer %s is not accepted", writer)
+	}
+	if !m.signedBy(writer, h.Lineage) {
+		return Head{}, errors.New("signature does not hold")
+	}
+	return h, nil
+}
+
+// Fleet is the fleet whose log the head is of.
+func (h Head) Fleet() FleetName {
+	if h.Completed != nil {
+		return h.Completed.Fleet
+	}
+	if h.Opened != nil {
+		return h.Opened.Fleet
+	}
+	return FleetName{}
+}

@@ -22,22 +22,28 @@ type Message struct {
 // TickCompleted.
 const SignatureHeader = "nixfleet-signature"
 
-// attributes are the CloudEvents headers that the event's body demands.
-func attributes(event Event) map[string]string {
+// attribute is a CloudEvents header.
+type attribute struct{ name, value string }
+
+// attributes are the CloudEvents headers that the event's body demands; the last
+// one is ce-subject, where there is one.
+func attributes(event Event) []attribute {
 	head := event.Head()
-	values := map[string]string{
-		"ce-specversion":     "1.0",
-		"ce-id":              head.Tick + "." + strconv.Itoa(head.Index),
-		"ce-source":          "/nixfleet/" + head.Fleet.String(),
-		"ce-type":            "io.nixfleet." + head.Type,
-		"ce-time":            head.Time.String(),
-		"ce-datacontenttype": "application/json",
-	}
+	values := append(make([]attribute, 0, 7), []attribute{
+		{"ce-specversion", "1.0"},
+		{"ce-id", head.Tick + "." + strconv.Itoa(head.Index)},
+		{"ce-source", "/nixfleet/" + head.Fleet.String()},
+		{"ce-type", "io.nixfleet." + head.Type},
+		{"ce-time", head.Time.String()},
+		{"ce-datacontenttype", "application/json"},
+	}...)
 	if channel, ok := event.ChannelName(); ok {
-		values["ce-subject"] = ChannelToken(channel)
+		values = append(values, attribute{subjectHeader, ChannelToken(channel)})
 	}
 	return values
 }
+
+const subjectHeader = "ce-subject"
 
 // newMessage encodes an event with its subject and headers, unsigned.
 func newMessage(event Event) (Message, error) {
@@ -49,8 +55,8 @@ func newMessage(event Event) (Message, error) {
 		return Message{}, fmt.Errorf("encode %s: %d bytes: %w", event.Head().Type, len(body), ErrTooLarge)
 	}
 	header := map[string][]string{"content-type": {"application/json"}}
-	for name, value := range attributes(event) {
-		header[name] = []string{value}
+	for _, a := range attributes(event) {
+		header[a.name] = []string{a.value}
 	}
 	return Message{Subject: event.Head().Fleet.EventSubject(Leaf(event)), Header: header, Body: body}, nil
 }
@@ -61,12 +67,12 @@ func (m Message) checkEnvironment(event Event) error {
 		return fmt.Errorf("subject is %q, the body says %q", m.Subject, want)
 	}
 	want := attributes(event)
-	for name, value := range want {
-		if got := m.Header[name]; len(got) != 1 || got[0] != value {
-			return fmt.Errorf("header %s is %q, the body says %q", name, got, value)
+	for _, a := range want {
+		if got := m.Header[a.name]; len(got) != 1 || got[0] != a.value {
+			return fmt.Errorf("header %s is %q, the body says %q", a.name, got, a.value)
 		}
 	}
-	if _, named := want["ce-subject"]; !named && len(m.Header["ce-subject"]) != 0 {
+	if want[len(want)-1].name != subjectHeader && len(m.Header[subjectHeader]) != 0 {
 		return fmt.Errorf("header ce-subject on an event without a channel")
 	}
 	return nil

@@ -42,9 +42,11 @@ type Poller struct {
 	held    string // id of the tick whose set memory holds
 	missed  uint64
 	put     map[manifest.Digest][]uint64 // artifacts stored for ticks that were not recorded
+	stored  stored                       // of the artifacts stream
+	lost    bool                         // artifacts of the last set are
 	why     events.Reason
 	standby bool
-	heard   time.Time // when another writer's tick was last seen
+	heard   time.Time // when the broker stored the other writer's last tick, by this clock
 	state   stateLog
 	age     stateLog
 	looked  manifest.Digest // of the newest set whose content was looked at
@@ -70,15 +72,19 @@ type Recorded struct {
 	Tick   *events.Tick // nil when it was not recorded
 }
 
-// Run polls at once and then on the grid of the start until ctx ends, which
-// gives nil: a tick under way is dropped, nothing of it is published. Errors
-// are those after which polling on makes no sense: a stream that is gone or
-// would lose history, a log that another key owns.
+// Run polls at once and then on the grid of the start, or of the moment when it
+// took over from another poller, until ctx ends, which gives nil: a tick under way
+// is dropped, nothing of it is published. Errors are those after which polling on
+// makes no sense: a stream that is gone or would lose history, that is not the one
+// read before, a log that another key owns.
 func (p *Poller) Run(ctx context.Context) error {
 	alive, stop := p.aliveTicker()
 	defer stop()
 	start := p.Clock()
 	for n := int64(0); ; {
+		if p.standby {
+			start, n = p.Clock(), 0
+		}
 		err := p.step(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -86,11 +92,15 @@ func (p *Poller) Run(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
-		elapsed := p.Clock().Sub(start)
-		next := max(n+1, int64(elapsed/p.Interval)+1)
-		p.passed(next - n - 1)
-		n = next
-		if !p.wait(ctx, time.Duration(n)*p.Interval-elapsed, alive) {
+		pause := p.untilSilence()
+		if !p.standby {
+			elapsed := p.Clock().Sub(start)
+			next := max(n+1, int64(elapsed/p.Interval)+1)
+			p.passed(next - n - 1)
+			n = next
+			pause = time.Duration(n)*p.Interval - elapsed
+		}
+		if !p.wait(ctx, pause, alive) {
 			return nil
 		}
 	}
@@ -119,16 +129,22 @@ func (p *Poller) wait(ctx context.Context, d time.Duration, alive <-chan time.Ti
 	}
 }
 
-// step is one point of the grid. Only errors that end the loop are returned.
+// step is one point of the grid, or one look at another poller's work. Only
+// errors that end the loop are returned.
 func (p *Poller) step(ctx context.Context) error {
 	if err := p.open(ctx); err != nil {
-		return p.unrecorded(err)
+		return p.unrecorded(ctx, err)
 	}
-	if p.standsBy(ctx) {
+	began := p.Clock()
+	ticking, cancel := p.deadline(ctx)
+	defer cancel()
+	other, looked := p.look(ticking)
+	if looked == nil && p.standsBy(ticking, other) {
 		return nil
 	}
-	if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
-		return p.unrecorded(err)
+	p.standby = false // who cannot look cannot know
+	if _, err := p.tick(ticking, began, looked); err != nil && ctx.Err() == nil {
+		return p.unrecorded(ctx, err)
 	}
 	return nil
 }
@@ -165,49 +181,6 @@ func accepts(log *eventlog.Log, key events.PublicKey) bool {
 	return false
 }
 
-func (p *Poller) noise(count uint64) {
-	p.Log.WithField("messages", count).Warn("foreign messages came before the tick: someone else publishes into the log")
-}
-
-// standsBy tells whether another poller is at work.
-func (p *Poller) standsBy(ctx context.Context) bool {
-	if p.Standby < 0 {
-		return false
-	}
-	other, err := p.look(ctx)
-	if err != nil {
-		return false // the tick itself will meet the same error
-	}
-	if other {
-		p.standby, p.heard = true, p.Clock()
-	}
-	if p.standby && p.Clock().Sub(p.heard) >= p.Standby {
-		p.standby = false
-	}
-	if p.standby {
-		p.Ready(nil)
-		p.state.change("standby", "another poller writes the log: standing by")
-	}
-	return p.standby
-}
-
-// look reads the end of the log, and tells whether another poller has written.
-func (p *Poller) look(ctx context.Context) (other bool, err error) {
-	before := p.writer.Base().Head.Tick
-	if other, err = p.writer.Refresh(ctx); err == nil && !other {
-		p.storedLate(before)
-	}
-	return other, err
-}
-
-// storedLate forgets what was missed when the last tick is no longer the one
-// before: an own one was stored although nothing had said so, and reports it.
-func (p *Poller) storedLate(before string) {
-	if p.writer.Base().Head.Tick != before {
-		p.missed, p.why = 0, ""
-	}
-}
-
 // passed counts points of the grid that the tick before them has taken up. One
 // that could not be recorded gives them its reason.
 func (p *Poller) passed(points int64) {
@@ -220,15 +193,15 @@ func (p *Poller) passed(points int64) {
 
 // unrecorded counts a tick that is not in the log, and tells which errors end
 // the loop.
-func (p *Poller) unrecorded(err error) error {
+func (p *Poller) unrecorded(ctx context.Context, err error) error {
 	var other *eventlog.OtherWriterError
 	if errors.As(err, &other) {
-		p.standby, p.heard = p.Standby >= 0, p.Clock()
+		p.hear(ctx)
 		return nil
 	}
 	reason, transient := whyMissed(err)
 	if !transient {
-		return err
+		return advised(err)
 	}
 	if reason != "" {
 		p.missed++
@@ -237,6 +210,14 @@ func (p *Poller) unrecorded(err error) error {
 	p.Ready(err)
 	p.state.change("missed "+string(reason), "tick not recorded: "+err.Error())
 	return nil
+}
+
+// advised adds to an error that ends the loop what to do about it.
+func advised(err error) error {
+	if errors.Is(err, eventlog.ErrAhead) {
+		return fmt.Errorf("%w: the log was put back or replaced; if that was meant, start again, and it goes on from the log's end", err)
+	}
+	return err
 }
 
 // Errors that keep a tick out of the log.
@@ -273,24 +254,39 @@ func whyMissed(err error) (reason events.Reason, transient bool) {
 // what has not is reported as timed out, and there is time left to record that.
 const fetchShare = 0.75
 
-// Once runs one tick and records it. The error says why it is not in the log.
+// Once runs one tick and records it, whoever else writes the log. The error says
+// why it is not in the log.
 func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 	if err := p.open(ctx); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.TickTimeout, ErrOverrun)
-	defer cancel()
 	began := p.Clock()
-	refreshed := p.refresh(ctx)
-	if refreshed != nil && !errors.Is(refreshed, eventlog.ErrUnavailable) {
-		return nil, refreshed
+	ctx, cancel := p.deadline(ctx)
+	defer cancel()
+	_, looked := p.look(ctx)
+	recorded, err := p.tick(ctx, began, looked)
+	return recorded, advised(err)
+}
+
+func (p *Poller) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, p.TickTimeout, ErrOverrun)
+}
+
+// tick polls and records. looked is what came of the look at the log's end: while
+// the broker is away it is polled all the same, and nothing is recorded.
+func (p *Poller) tick(ctx context.Context, began time.Time, looked error) (*Recorded, error) {
+	if looked == nil {
+		looked = p.recall(ctx)
+	}
+	if looked != nil && !errors.Is(looked, eventlog.ErrUnavailable) {
+		return nil, looked
 	}
 	result, skewed := p.poll(ctx, began)
 	switch {
 	case ctx.Err() != nil:
 		return &Recorded{Result: result}, fmt.Errorf("tick not recorded: %w", context.Cause(ctx))
-	case refreshed != nil:
-		return &Recorded{Result: result}, refreshed
+	case looked != nil:
+		return &Recorded{Result: result}, looked
 	case skewed != nil:
 		return &Recorded{Result: result}, skewed
 	}
@@ -307,14 +303,6 @@ func (p *Poller) Once(ctx context.Context) (*Recorded, error) {
 	return &Recorded{Result: result, Tick: tick}, nil
 }
 
-// refresh reads the end of the log, and what must be known of the last tick.
-func (p *Poller) refresh(ctx context.Context) error {
-	if _, err := p.look(ctx); err != nil {
-		return err
-	}
-	return p.recall(ctx)
-}
-
 // poll runs the tick, and compares the clocks meanwhile.
 func (p *Poller) poll(ctx context.Context, began time.Time) (result *Result, skewed error) {
 	fetching, cancel := context.WithTimeout(ctx, time.Duration(float64(p.TickTimeout)*fetchShare))
@@ -326,13 +314,15 @@ func (p *Poller) poll(ctx context.Context, began time.Time) (result *Result, ske
 }
 
 // compareClocks asks for the broker's time: ticks of a wrong clock would poison
-// the log.
+// the log. The same answer tells of the artifacts stream.
 func (p *Poller) compareClocks(ctx context.Context) error {
 	before := p.Clock()
-	broker, err := p.writer.BrokerTime(ctx)
+	around, err := p.writer.Surroundings(ctx)
 	if err != nil {
 		return err
 	}
+	broker := around.BrokerTime
+	p.lookAtArtifacts(around.Artifacts)
 	if skew := max(before.Sub(broker), broker.Sub(p.Clock())); skew > p.MaxClockSkew {
 		return fmt.Errorf("%w by more than %s: set one of them right, or raise --max-clock-skew", ErrClockSkew, p.MaxClockSkew)
 	}

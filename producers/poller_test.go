@@ -40,11 +40,16 @@ type theLog struct {
 
 func newLog(t testing.TB, b *broker.Broker, writers ...*events.Writer) theLog {
 	t.Helper()
+	return openLog(t, b, openingBy(writers))
+}
+
+// openingBy names the writers, the first of whom opens the log.
+func openingBy(writers []*events.Writer) events.Opening {
 	opening := events.Opening{Writer: writers[0]}
 	for _, w := range writers {
 		opening.Writers = append(opening.Writers, w.Public())
 	}
-	return openLog(t, b, opening)
+	return opening
 }
 
 func openLog(t testing.TB, b *broker.Broker, opening events.Opening) theLog {
@@ -54,13 +59,18 @@ func openLog(t testing.TB, b *broker.Broker, opening events.Opening) theLog {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	return provision(t, nc, opening, signedAt)
+}
+
+func provision(t testing.TB, nc *nats.Conn, opening events.Opening, now time.Time) theLog {
+	t.Helper()
 	fleet, err := events.ParseFleetName("prod")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log, err := eventlog.Provision(t.Context(), nc, eventlog.Place{Fleet: fleet}, eventlog.Provisioning{
 		Limits:  eventlog.Limits{Events: 256 << 20, Artifacts: 256 << 20, Replicas: 1},
-		Opening: opening, Now: signedAt, Random: uuid.NewRandom,
+		Opening: opening, Now: now, Random: uuid.NewRandom,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,62 +265,6 @@ func (l theLog) ticks(ctx context.Context, last func(*events.Tick) bool) (ticks 
 		}
 	}
 	return ticks, nil
-}
-
-// TestStandby lets a second poller stand by, and stops the first one: the second
-// takes over as soon as the log has been silent for long enough by its clock.
-func TestStandby(t *testing.T) {
-	a, b := writerKey(t, 1), writerKey(t, 2)
-	log := newLog(t, brokertest.Start(t), a, b)
-	source := producers.NewDirectory(sign(t, fleet()))
-	active, idle := log.config(source, a), log.config(source, b)
-	var ahead atomic.Int64 // what the idle poller's clock is put forward by
-	running := idle.Clock
-	idle.Clock = func() time.Time { return running().Add(time.Duration(ahead.Load())) }
-	idle.Standby = 30 * time.Minute
-	stood := make(chan struct{})
-	idle.Ready = func(error) {
-		select {
-		case stood <- struct{}{}:
-		default:
-		}
-	}
-	start := func(c producers.Config) (stop func()) {
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- producers.NewPoller(c).Run(ctx) }()
-		return func() {
-			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	stopActive := start(active)
-	log.until(t, func(tick *events.Tick) bool { return tick.Head.Number >= 3 })
-	stopIdle := start(idle)
-	byIdle := 0
-	for _, tick := range log.until(t, func(tick *events.Tick) bool { return tick.Head.Number >= 200 }) {
-		if tick.Completed.Writer == b.Public() {
-			byIdle++
-		}
-	}
-	if byIdle > 20 {
-		t.Errorf("the poller on standby wrote %d of 200 ticks", byIdle)
-	}
-	stopActive()
-	last, err := log.Head(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the second look is one after the last tick
-		<-stood
-	}
-	ahead.Store(int64(idle.Standby))
-	log.until(t, func(tick *events.Tick) bool {
-		return tick.Head.Number > last.Number+3 && tick.Completed.Writer == b.Public()
-	})
-	stopIdle()
 }
 
 // TestRunStops drops the tick under way when it is told to stop.

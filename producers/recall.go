@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/manifest"
 )
@@ -15,7 +16,8 @@ import (
 // does not hold it already: after a start, and after another poller's ticks.
 // What today's trust does not cover, all of it when the trust file is refused,
 // cannot be recalled; until a tick has said so in the log it is tried again,
-// because trust may come back. Error: [ErrFloorAhead].
+// because trust may come back. Nor can a set whose artifacts the log has lost: they
+// are stored anew. Error: [ErrFloorAhead].
 func (p *Poller) recall(ctx context.Context) error {
 	head := p.writer.Base().Head
 	if head.Tick == p.held {
@@ -31,14 +33,33 @@ func (p *Poller) recall(ctx context.Context) error {
 		if err != nil {
 			return nil //nolint:nilerr // the tick states it
 		}
-		if whole, err = p.recallSet(ctx, trust, t.Set); err != nil {
+		whole, err = p.recallSet(ctx, trust, t.Set)
+		if p.isLost(err) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
+		p.lost = false
 	}
 	if whole {
 		p.held = head.Tick
 	}
 	return nil
+}
+
+// isLost tells whether the log no longer holds an artifact of the set, and says so
+// once.
+func (p *Poller) isLost(err error) bool {
+	var lost *eventlog.ArtifactError
+	if !errors.As(err, &lost) {
+		return false
+	}
+	if !p.lost {
+		p.Log.WithError(err).Error("an artifact of the last set is lost: storing all of them anew with the next verified tick")
+	}
+	p.lost = true
+	return true
 }
 
 // ErrFloorAhead refuses a log whose floor no right clock has reached: no fleet

@@ -26,7 +26,7 @@ func TestFloorAheadIsRefused(t *testing.T) {
 	}{{time.Minute, nil}, {time.Minute + time.Nanosecond, producers.ErrFloorAhead}} {
 		floor := &events.Floor{SignedAt: manifest.InstantOf(signedAt.Add(c.ahead))}
 		log := newLog(t, brokertest.Start(t), w)
-		writer, err := log.NewWriter(t.Context(), func(uint64) {})
+		writer, err := log.NewWriter(t.Context(), func(uint64, uint64) {})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,21 +27,32 @@ func (p *Poller) record(ctx context.Context, began time.Time, result *Result) (*
 		Tick: id.String(), Time: events.TimeOf(p.instant(began)), Findings: result.Findings,
 		Set: result.Reference(), Floor: result.Memory.Floor, Interval: p.Interval,
 	}
-	if before := p.writer.Base().Head.Completed; result.Unjudged && before != nil {
+	terms, verified := p.Terms, result.Outcome() == events.Verified
+	if before := p.writer.Base().Head.Completed; before != nil && (result.Unjudged || p.lost && !verified) {
 		draft.Set = before.Set
+	}
+	if p.lost && verified {
+		terms.RestateEvery = 0 // the last statement names what is lost
 	}
 	if p.missed > 0 {
 		draft.Missed = &events.Missed{Ticks: p.missed, Reason: p.why}
 	}
 	draft.TookMs = uint64(max(0, p.Clock().Sub(began)).Milliseconds())
 	return p.writer.Append(ctx, func(base events.Base, firstSeq uint64) ([]events.Message, error) {
-		// A suspended machine wakes up with a deadline that its monotonic clock
-		// has not reached: the wall clock must agree that the tick is young.
-		if p.Clock().Round(0).Sub(began.Round(0)) > p.TickTimeout {
-			return nil, fmt.Errorf("%w of %s", ErrOverrun, p.TickTimeout)
+		messages, err := events.Compose(base, draft, terms, firstSeq)
+		if err == nil && p.isLate(began) { // the last thing before it is published
+			err = fmt.Errorf("%w of %s", ErrOverrun, p.TickTimeout)
 		}
-		return events.Compose(base, draft, p.Terms, firstSeq)
+		return messages, err
 	})
+}
+
+// isLate tells whether the tick's deadline is over by either clock: a process that
+// was stopped goes on before its context has noticed, and the monotonic clock of a
+// machine that was suspended has stood still.
+func (p *Poller) isLate(began time.Time) bool {
+	now := p.Clock()
+	return max(now.Sub(began), now.Round(0).Sub(began.Round(0))) > p.TickTimeout
 }
 
 // storeArtifacts fills in the parts of every artifact, storing those whose
@@ -68,10 +79,12 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 			mu.Lock()
 			defer mu.Unlock()
 			stored[digest], p.put[digest] = parts, parts
+			p.stored.put(parts)
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
+		p.stored.forget()
 		return err
 	}
 	for _, f := range result.Findings {
@@ -86,6 +99,9 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 func (p *Poller) named() map[manifest.Digest][]uint64 {
 	base := p.writer.Base()
 	stored := maps.Clone(p.put)
+	if p.lost {
+		return stored
+	}
 	for _, findings := range [][]events.Finding{base.LastVerified, base.Last} {
 		for _, f := range findings {
 			if a := events.ArtifactOf(f); a != nil {
@@ -109,6 +125,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 		p.held = tick.Head.Tick
 	}
 	p.memory = result.Memory
+	p.lost = p.lost && tick.Completed.Outcome != events.Verified
 	p.missed, p.why = 0, ""
 	clear(p.put)
 	p.standby = false
@@ -119,6 +136,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 		"verified": t.Counts.Verified, "rejected": t.Counts.Rejected,
 		"crossCheckFailed": t.Counts.CrossCheckFailed, "idle": t.Counts.Idle,
 	})
+	log.WithField("digest", tick.Head.Digest).Debug("tick recorded")
 	p.state.changeWith(log, fmt.Sprint(t.Outcome, t.Statement.Tick), t.Message, t.Severity)
 	findings := tick.Findings
 	if len(findings) == 0 {

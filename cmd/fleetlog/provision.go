@@ -18,8 +18,8 @@ import (
 
 func provisionCommand() *cobra.Command {
 	var f logFlags
-	var keyFile, output string
-	var others []string
+	var o openingFlags
+	var output string
 	limits := eventlog.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "provision",
@@ -28,21 +28,27 @@ func provisionCommand() *cobra.Command {
 write the log. It changes nothing that exists: settings that would let history be
 lost are refused, with the difference. The writer key is made where it is absent.
 
+With --continues it makes the next epoch of a log: the new one names the old one's
+end and takes over its floor, so that no fleet older than that is ever accepted, and
+begins with a verified tick. docs/backup.md has the steps.
+
 Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
-		Example: "fleetlog provision --fleet prod --writer-key-file writer.key",
-		Args:    cobra.NoArgs,
+		Example: `fleetlog provision --fleet prod --writer-key-file writer.key
+fleetlog provision --fleet prod --writer-key-file writer.key --continues head.json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := provision(cmd, &f, keyFile, others, limits, output)
+			err := provision(cmd, &f, &o, limits, output)
 			var drift *eventlog.DriftError
-			if errors.As(err, &drift) || errors.Is(err, events.ErrNotOpened) || errors.Is(err, errNotNamed) {
+			if errors.As(err, &drift) || errors.Is(err, eventlog.ErrArtifactsLost) || errors.Is(err, events.ErrNotOpened) || errors.Is(err, errNotNamed) || errors.Is(err, errNotContinued) {
 				return process.Exit(process.ExitNo, err)
 			}
 			return could(err)
 		},
 	}
 	f.register(cmd.Flags())
-	cmd.Flags().StringVar(&keyFile, "writer-key-file", "", "ed25519 key that signs LogOpened: PKCS#8 PEM or OpenSSH, mode 0600")
-	cmd.Flags().StringSliceVar(&others, "writers", nil, "public keys of further writers, base64, separated by commas")
+	cmd.Flags().StringVar(&o.continues, "continues", "", "file with the head of the log to continue, as fleetlog head -o json prints it")
+	cmd.Flags().StringVar(&o.keyFile, "writer-key-file", "", "ed25519 key that signs LogOpened: PKCS#8 PEM or OpenSSH, mode 0600")
+	cmd.Flags().StringSliceVar(&o.others, "writers", nil, "public keys of further writers, base64, separated by commas")
 	cmd.Flags().Int64Var(&limits.Events, "events-max-bytes", limits.Events, "limit of the events stream in bytes")
 	cmd.Flags().Int64Var(&limits.Artifacts, "artifacts-max-bytes", limits.Artifacts, "limit of the artifacts stream in bytes")
 	cmd.Flags().IntVar(&limits.Replicas, "replicas", limits.Replicas, "copies of each stream in a cluster")
@@ -50,45 +56,66 @@ Exit status: 0 the log is there as it must be, 1 it is not, 2 could not tell.`,
 	return cmd
 }
 
-func provision(cmd *cobra.Command, f *logFlags, keyFile string, others []string, limits eventlog.Limits, output string) error {
+// openingFlags say what LogOpened says.
+type openingFlags struct {
+	keyFile   string
+	others    []string
+	continues string
+}
+
+func (o *openingFlags) opening() (events.Opening, error) {
+	var opening events.Opening
+	if o.continues != "" {
+		var err error
+		if opening.Continues, err = readContinued(o.continues); err != nil {
+			return opening, err
+		}
+	}
+	key, err := process.WriterKey(o.keyFile, true, rand.Reader)
+	if err != nil {
+		return opening, err
+	}
+	if opening.Writer, err = events.NewWriter(key); err != nil {
+		return opening, err
+	}
+	further, err := publicKeys("--writers", o.others)
+	opening.Writers = append([]events.PublicKey{opening.Writer.Public()}, further...)
+	return opening, err
+}
+
+func provision(cmd *cobra.Command, f *logFlags, o *openingFlags, limits eventlog.Limits, output string) error {
 	if limits.Events <= 0 || limits.Artifacts <= 0 || limits.Replicas < 1 {
 		return errors.New("limits and replicas must be positive")
 	}
-	key, err := process.WriterKey(keyFile, true, rand.Reader)
+	opening, err := o.opening()
 	if err != nil {
 		return err
 	}
-	writer, err := events.NewWriter(key)
-	if err != nil {
-		return err
-	}
-	further, err := publicKeys("--writers", others)
-	if err != nil {
-		return err
-	}
-	public := writer.Public()
+	public := opening.Writer.Public()
 	nc, place, err := f.connect(cmd.ErrOrStderr(), &public)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
 	if len(place.Writers) == 0 {
-		place.Writers = append([]events.PublicKey{public}, further...)
+		place.Writers = opening.Writers
 	}
 	log, err := eventlog.Provision(cmd.Context(), nc, place, eventlog.Provisioning{
-		Limits: limits, Now: time.Now(), Random: uuid.NewRandom,
-		Opening: events.Opening{Writer: writer, Writers: append([]events.PublicKey{public}, further...)},
+		Limits: limits, Now: time.Now(), Random: uuid.NewRandom, Opening: opening,
 	})
 	if err != nil {
 		return err
 	}
-	named := log.Opening().Opened.Writers
-	for _, key := range append([]events.PublicKey{public}, further...) {
-		if !slices.Contains(named, key) {
+	opened := log.Opening().Opened
+	for _, key := range opening.Writers {
+		if !slices.Contains(opened.Writers, key) {
 			return fmt.Errorf("writer %s: %w: accept it wherever the log is read with --writer-key, or make a new log", key, errNotNamed)
 		}
 	}
-	return provisioned{log.Fleet(), log.Lineage(), named}.print(cmd.OutOrStdout(), output)
+	if err := checkContinued(log, opening.Continues); err != nil {
+		return err
+	}
+	return provisioned{log.Fleet(), log.Lineage(), opened.Writers, opened.Continues}.print(cmd.OutOrStdout(), output)
 }
 
 // errNotNamed: who may write a log is said once, when it is made.
@@ -96,9 +123,10 @@ var errNotNamed = errors.New("the log that is there does not name it")
 
 // provisioned is the log that is there.
 type provisioned struct {
-	Fleet   events.FleetName   `json:"fleet"`
-	Lineage string             `json:"lineage"`
-	Writers []events.PublicKey `json:"writers"` // that LogOpened names
+	Fleet     events.FleetName   `json:"fleet"`
+	Lineage   string             `json:"lineage"`
+	Writers   []events.PublicKey `json:"writers"` // that LogOpened names
+	Continues *events.Continues  `json:"continues,omitzero"`
 }
 
 func (p provisioned) print(w io.Writer, output string) error {
@@ -108,6 +136,9 @@ func (p provisioned) print(w io.Writer, output string) error {
 	_, err := fmt.Fprintf(w, "log %s of fleet %s\n", p.Lineage, p.Fleet)
 	for _, key := range p.Writers {
 		fmt.Fprintf(w, "writer %s\n", key)
+	}
+	if c := p.Continues; c != nil {
+		fmt.Fprintf(w, "continues log %s behind tick %d\n", c.Lineage, c.Number)
 	}
 	return err
 }

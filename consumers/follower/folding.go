@@ -47,13 +47,16 @@ func (f *folding) run(ctx context.Context) error {
 		case err == nil:
 			return nil
 		case errors.Is(err, errHalted):
-		case f.finite || !isTransient(err):
+			again = time.After(f.CheckEvery)
+		case f.finite || !f.isTransient(err):
 			return err
 		default:
 			f.notFollowing(err)
 			again = time.After(pause.NextBackOff())
 		}
-		if err := f.attend(ctx, again); err != nil {
+		if err := f.attend(ctx, again); errors.Is(err, errUnsaved) {
+			f.notFollowing(err) // the next attempt saves, too
+		} else if err != nil {
 			return err
 		}
 	}
@@ -71,10 +74,15 @@ func newPause(first time.Duration) *backoff.ExponentialBackOff {
 }
 
 // isTransient tells what time may mend: a broker that is away, a log that is
-// being made or put back.
-func isTransient(err error) bool {
+// being made or put back, settings that were changed while it was followed, a full
+// disk.
+func (f *folding) isTransient(err error) bool {
+	var drift *eventlog.DriftError
+	if errors.As(err, &drift) {
+		return f.log != nil
+	}
 	for _, transient := range []error{
-		eventlog.ErrUnavailable, eventlog.ErrMissing, eventlog.ErrNoMessage, eventlog.ErrAhead, errNoStatement,
+		eventlog.ErrUnavailable, eventlog.ErrMissing, eventlog.ErrNoMessage, eventlog.ErrAhead, errNoStatement, errUnsaved,
 	} {
 		if errors.Is(err, transient) {
 			return true
@@ -125,7 +133,7 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 	deliveries, done := make(chan delivery), make(chan struct{})
 	go func() {
 		defer close(done)
-		deliver(ctx, f.log.Follow(ctx, f.head), deliveries)
+		deliver(ctx, f.log.FollowChecking(ctx, f.head, f.CheckEvery), deliveries)
 	}()
 	defer func() {
 		cancel()
@@ -141,13 +149,21 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 			}
 		case d := <-deliveries:
 			if d.err != nil {
+				f.interrupted(d.err)
 				return d.err
 			}
-			progress()
 			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
+			progress()
 		}
+	}
+}
+
+// interrupted says at once what waits for the end of following to be attended to.
+func (f *folding) interrupted(err error) {
+	if !f.finite && errors.Is(err, eventlog.ErrUnavailable) {
+		f.notFollowing(err)
 	}
 }
 
@@ -258,7 +274,11 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 // saveEvery is how often a checkpoint is made while catching up.
 const saveEvery = time.Second
 
+// errUnsaved: what is folded is not on disk, and so it is not served either.
+var errUnsaved = errors.New("state directory does not take the newest state: make room, or mend the disk")
+
 // save makes the state durable: now, or when the last time was long enough ago.
+// Error: [errUnsaved]; what was not saved is with the next call.
 func (f *folding) save(now bool) error {
 	if !f.unsaved || f.checkpoint.Sequence == 0 || (!now && f.Clock().Sub(f.savedAt) < saveEvery) {
 		return nil
@@ -274,7 +294,7 @@ func (f *folding) save(now bool) error {
 	f.checkpoint.TrustDigest, f.checkpoint.Window, f.checkpoint.Channels = f.rules.Trust.Digest(), f.rules.Window, f.rules.Channels
 	saved, err := f.State.Save(f.checkpoint, f.state)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnsaved, err)
 	}
 	f.checkpoint, f.newest, f.unsaved, f.savedAt = saved, has, false, f.Clock()
 	return nil

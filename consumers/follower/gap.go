@@ -14,6 +14,9 @@ import (
 // itself. That it follows what came before the gap stands under its writer's
 // signature.
 func (f *folding) cross(ctx context.Context, gap *eventlog.GapError) error {
+	if gap.First == f.log.Opening().Seq {
+		return f.halt(withoutOpening(gap))
+	}
 	if gap.Last > f.AcceptGap {
 		f.serve(f.state, f.reached())
 		return f.halt(fmt.Errorf("%w; to go on without them, start once with --accept-gap %d", gap, gap.Last))

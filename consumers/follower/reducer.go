@@ -26,6 +26,7 @@ type Config struct {
 	State         *state.Directory
 	Trust         func() ([]byte, error) // reads trust.json
 	TrustEvery    time.Duration          // how often that is done beside every new tick; 0: 10 s
+	CheckEvery    time.Duration          // how often the streams are asked whether they are still the log; 0: [eventlog.CheckEvery]
 	Window        manifest.Window
 	Channels      *manifest.ChannelWindows // nil: Window is for everything
 	Scheme        manifest.Scheme
@@ -73,6 +74,9 @@ func NewReducer(c Config) (*Reducer, error) {
 	if c.TrustEvery == 0 {
 		c.TrustEvery = defaultTrustEvery
 	}
+	if c.CheckEvery == 0 {
+		c.CheckEvery = eventlog.CheckEvery
+	}
 	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
 	return r, nil
@@ -94,10 +98,12 @@ func (r *Reducer) serve(s fold.State, p Position) {
 }
 
 // Run follows the log until ctx ends, which gives nil. While the log cannot be
-// opened or is not the one of the state, it keeps serving what it has and says
-// that it is not ready. Errors are those that another try cannot mend: an event
-// of unknown type, a log that no accepted writer opened, a full disk, a state
-// directory that cannot be read.
+// opened, has lost messages or is not the one of the state, it keeps serving what
+// it has, says that it is not ready, and goes on by itself once that is mended.
+// So it does while the state directory takes nothing, as on a full disk. Errors
+// are those that another try cannot mend: an event of unknown type, a log that no
+// accepted writer opened or whose settings would lose history from the start, a
+// state directory that cannot be read.
 func (r *Reducer) Run(ctx context.Context) error {
 	f, err := r.resume()
 	if err != nil {
@@ -152,7 +158,11 @@ func (r *Reducer) report() {
 	}
 	r.readiness.told = is
 	r.Ready(is)
-	if is != nil {
+	switch {
+	case errors.Is(is, errUnsaved):
+		r.Log.WithError(is).Error("not ready: the last set that was saved stays served")
+		return
+	case is != nil:
 		r.Log.WithError(is).Warn("not ready")
 		return
 	}

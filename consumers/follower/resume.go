@@ -38,9 +38,13 @@ func (r *Reducer) resume() (*folding, error) {
 		Lineage: checkpoint.Lineage, Sequence: checkpoint.Sequence, Tick: checkpoint.Tick, Time: checkpoint.Time,
 	})
 	if f.rulesChanged() {
-		return f, f.cover()
+		err = f.cover()
 	}
-	return f, nil
+	if errors.Is(err, errUnsaved) { // there is a set to serve; saving it is tried again
+		f.notFollowing(err)
+		err = nil
+	}
+	return f, err
 }
 
 // rulesChanged tells whether the state was made by other rules than today's: by
@@ -59,7 +63,7 @@ func (f *folding) rulesChanged() bool {
 func (f *folding) startOver(why string) error {
 	kept, err := f.State.Quarantine()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errUnsaved, err)
 	}
 	f.Log.WithField("quarantine", kept).Warn("folding the log anew: " + why)
 	f.checkpoint.Sequence = 0
@@ -113,8 +117,20 @@ func (f *folding) openLog(ctx context.Context) error {
 	if refused && err != nil && f.checkpoint.Lineage != "" {
 		return f.halt(fmt.Errorf("%w: %w; if that is right, start with its writer's --writer-key and its --accept-lineage", errOtherLog, err))
 	}
-	f.log = log
+	var gap *eventlog.GapError
+	if errors.As(err, &gap) {
+		return f.halt(withoutOpening(gap))
+	}
+	if err == nil {
+		f.log = log
+	}
 	return err
+}
+
+// withoutOpening says what is left to do for a log that has lost its beginning:
+// nobody can tell any more whose it is.
+func withoutOpening(gap *eventlog.GapError) error {
+	return fmt.Errorf("%w, the log's opening among them; put it back from a backup, or make a new log and start once with its --accept-lineage", gap)
 }
 
 var errOtherLog = errors.New("log is another one")
@@ -137,16 +153,19 @@ func (f *folding) advance(head events.Head) {
 	f.checkpoint.EventID, f.checkpoint.EventDigest = head.EventID(), head.Digest
 }
 
-// errHalted: only a person can decide how to go on; what there is stays served.
+// errHalted: only a person can decide how to go on, or put back what was there;
+// what there is stays served.
 var errHalted = errors.New("halted")
 
-// halt stops applying for good where going on could hide a loss.
+// halt stops applying where going on could hide a loss. It says so once.
 func (f *folding) halt(why error) error {
 	if f.finite {
 		return why
 	}
+	if told := f.readiness.following; told == nil || told.Error() != why.Error() {
+		f.Log.WithError(why).Error("following stopped; the last set stays served")
+	}
 	f.notFollowing(why)
-	f.Log.WithError(why).Error("following stopped; the last set stays served")
 	if err := f.save(true); err != nil {
 		return err
 	}

@@ -160,8 +160,40 @@ func TestCollect(t *testing.T) {
 	copyTree(t, filepath.Join(path, "generations/00000000000000000003"), filepath.Join(path, "generations/00000000000000000004"))
 	step(5, stateOf(t, fleet(3)), "02", "03")
 	copyTree(t, filepath.Join(path, "generations/00000000000000000003"), filepath.Join(path, "generations/00000000000000000004"))
-	step(6, stateOf(t, fleet(6)), "03", "05")
-	step(7, fold.State{}, "05")
-	step(8, fold.State{}, "05")
-	step(9, stateOf(t, fleet(9)), "05", "06")
+	step(6, stateOf(t, fleet(6)), "03", "04")
+	step(7, fold.State{}, "04")
+	step(8, fold.State{}, "04")
+	step(9, stateOf(t, fleet(9)), "04", "05")
+}
+
+// TestFailingSavesLeaveNothing: saves that do not get as far as the checkpoint
+// use no more of the disk, however many they are. The one that does gives
+// everything free again.
+func TestFailingSavesLeaveNothing(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	c := save(t, d, checkpointAt(t, state.Checkpoint{}, 1), stateOf(t, fleet(1)))
+	checkpoint, aside := filepath.Join(path, "checkpoint.json"), filepath.Join(path, "aside")
+	must(t, os.Rename(checkpoint, aside))
+	must(t, os.Mkdir(checkpoint, 0o700)) // cannot be replaced by a file
+	for number, want := range [][]string{{"01", "02"}, {"01", "02"}, {"01", "02", "03"}, {"01", "03", "04"}} {
+		s := stateOf(t, fleet(max(2, 1+number)))
+		if _, err := d.Save(checkpointAt(t, c, uint64(2+number)), s); err == nil {
+			t.Fatal("a checkpoint was written over a directory")
+		}
+		if diff := cmp.Diff(want, generationsIn(t, path)); diff != "" {
+			t.Errorf("generations after attempt %d (-want +got):\n%s", number+1, diff)
+		}
+		if held := whole(t, d.Current()); held != digest(s) {
+			t.Errorf("current holds %s after attempt %d, want %s", held, number+1, digest(s))
+		}
+	}
+	must(t, os.Remove(checkpoint))
+	must(t, os.Rename(aside, checkpoint))
+	s := stateOf(t, fleet(4))
+	save(t, d, checkpointAt(t, c, 6), s)
+	if diff := cmp.Diff([]string{"03", "04"}, generationsIn(t, path)); diff != "" {
+		t.Errorf("generations at the end (-want +got):\n%s", diff)
+	}
+	wantLoaded(t, path, 6, s)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -171,6 +172,21 @@ func (d *Directory) readSet(ref *CheckpointSet) (*Files, error) {
 		}
 	}
 	return files, nil
+}
+
+// holds tells whether the generation that `current` names is the set already, and
+// nothing more, as after a save that went no further.
+func (d *Directory) holds(target string, set CheckpointSet) bool {
+	name, ok := strings.CutPrefix(target, generations+"/")
+	if _, numbered := generationNumber(name); !ok || !numbered {
+		return false
+	}
+	set.Generation = name
+	if _, err := d.readSet(&set); err != nil {
+		return false
+	}
+	rollouts, err := os.ReadDir(filepath.Join(d.path, target, "rollouts"))
+	return err == nil && len(rollouts) == 2*len(set.Artifacts.Rollouts)
 }
 
 // verify makes the set under the rules of today. What they no longer verify is

@@ -70,21 +70,29 @@ func (d *Directory) Close() error { return d.lock.Unlock() }
 func (d *Directory) Current() string { return filepath.Join(d.path, currentName) }
 
 // Save makes the state durable: first the set's files as a new generation, then
-// `current`, then the checkpoint. A crash in between leaves the state before or
-// after it, and `current` whole. A set that is on disk already is not written
-// again; without a set there is no `current`. It returns the checkpoint as it
-// was written.
+// `current`, then the checkpoint. A crash in between, or an error, leaves the
+// state before or after it, and `current` whole; however often it is tried again,
+// no more is on disk than a crash can leave. A set that is on disk already is not
+// written again; without a set there is no `current`. It returns the checkpoint
+// as it was written.
 func (d *Directory) Save(c Checkpoint, s fold.State) (Checkpoint, error) {
 	before, err := d.target()
 	if err != nil {
 		return c, fmt.Errorf("save state: %w", err)
 	}
+	last := c
 	c.describe(s)
 	switch {
 	case s.Set == nil:
 		err = durable.RemoveAll(d.Current())
-	case c.Set.Generation == "" || filepath.Join(generations, c.Set.Generation) != before:
-		err = d.publish(&c, s.Set)
+	case c.Set.Generation != "" && filepath.Join(generations, c.Set.Generation) == before:
+	case d.holds(before, *c.Set):
+		c.Set.Generation = filepath.Base(before)
+		err = durable.ReplaceSymlink(before, d.Current()) // whose sync may have failed
+	default:
+		if err = d.collect(last, filepath.Base(before)); err == nil { // what earlier attempts have left
+			err = d.publish(&c, s.Set)
+		}
 	}
 	if err != nil {
 		return c, fmt.Errorf("save state: %w", err)

@@ -2,6 +2,9 @@
 // files. Each function is one intent. When it returns nil, what it did survives
 // a power cut; when the machine stops inside it, the names it was given are as
 // before or as after, and at most a hidden temporary file is left beside them.
+//
+// After an error they are as before or as after, too, and trying again does all
+// of it anew: what a disk has once refused to sync is never taken for synced.
 package durable
 
 import (
@@ -22,11 +25,13 @@ func CreateExclusive(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return wrap("create file", err)
 	}
-	err = errors.Join(os.Link(temporary, path), os.Remove(temporary))
-	if err != nil {
-		return wrap("create file", err)
+	if err := link(temporary, path); err != nil {
+		return wrap("create file", errors.Join(about(path, err), remove(temporary)))
 	}
-	return syncDir(filepath.Dir(path))
+	if err := errors.Join(remove(temporary), syncDir(filepath.Dir(path))); err != nil {
+		return wrap("create file", errors.Join(err, remove(path)))
+	}
+	return nil
 }
 
 // DifferentError says that a file which must hold certain bytes holds others.
@@ -63,7 +68,7 @@ func confirmContent(path string, data []byte) (same bool, err error) {
 	have, err := io.ReadAll(io.LimitReader(f, int64(len(data))+1))
 	same = err == nil && bytes.Equal(have, data)
 	if same {
-		err = f.Sync()
+		err = syncFile(f)
 	}
 	return same, errors.Join(err, f.Close())
 }
@@ -75,27 +80,38 @@ func Replace(path string, data []byte, perm fs.FileMode) error {
 	if err != nil {
 		return wrap("replace file", err)
 	}
-	if err := os.Rename(temporary, path); err != nil {
-		return wrap("replace file", errors.Join(err, os.Remove(temporary)))
+	if err := rename(temporary, path); err != nil {
+		return wrap("replace file", errors.Join(about(path, err), remove(temporary)))
 	}
 	return syncDir(filepath.Dir(path))
 }
 
 // writeTemporary writes and syncs a file beside path.
 func writeTemporary(path string, data []byte, perm fs.FileMode) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*")
+	f, err := createTemporary(filepath.Dir(path), temporaryPrefix(path)+"*")
 	if err != nil {
-		return "", err
+		return "", about(path, err)
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(perm))
+	err = errors.Join(write(f, data), f.Chmod(perm))
 	if err == nil {
-		err = f.Sync()
+		err = syncFile(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
+		return "", errors.Join(about(path, err), remove(f.Name()))
 	}
 	return f.Name(), nil
+}
+
+// about makes an error about a temporary file one about the path that it stands
+// for, so that the same failure has the same words each time.
+func about(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // RemoveTemporary removes the files that earlier calls for the path have left
@@ -110,7 +126,7 @@ func RemoveTemporary(path string) error {
 		if !strings.HasPrefix(e.Name(), prefix) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+		if err := remove(filepath.Join(dir, e.Name())); err != nil {
 			return wrap("remove temporary files", err)
 		}
 	}
@@ -124,18 +140,18 @@ func temporaryPrefix(path string) string { return "." + filepath.Base(path) + ".
 // same link hold one lock.
 func ReplaceSymlink(target, link string) error {
 	temporary := filepath.Join(filepath.Dir(link), "."+filepath.Base(link)+".new")
-	err := os.Symlink(target, temporary)
+	err := symlink(target, temporary)
 	if errors.Is(err, fs.ErrExist) { // left by a crash
-		err = os.Remove(temporary)
+		err = remove(temporary)
 		if err == nil {
-			err = os.Symlink(target, temporary)
+			err = symlink(target, temporary)
 		}
 	}
 	if err != nil {
-		return wrap("replace symlink", err)
+		return wrap("replace symlink", about(link, err))
 	}
-	if err := os.Rename(temporary, link); err != nil {
-		return wrap("replace symlink", errors.Join(err, os.Remove(temporary)))
+	if err := rename(temporary, link); err != nil {
+		return wrap("replace symlink", errors.Join(about(link, err), remove(temporary)))
 	}
 	return syncDir(filepath.Dir(link))
 }
@@ -154,18 +170,22 @@ func MakeDir(path string, perm fs.FileMode) error {
 	if err := MakeDir(parent, perm); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, perm); err != nil {
+	if err := makeDirectory(path, perm); err != nil {
 		if info, statErr := os.Stat(path); statErr != nil || !info.IsDir() { // it may have been made meanwhile
 			return wrap("make directory", err)
 		}
+		return syncDir(parent)
 	}
-	return syncDir(parent)
+	if err := syncDir(parent); err != nil {
+		return errors.Join(err, remove(path))
+	}
+	return nil
 }
 
 // Rename gives a file or directory another name, which must be free or, for a
 // file, may be replaced. Both names must be on one file system.
 func Rename(from, to string) error {
-	if err := os.Rename(from, to); err != nil {
+	if err := rename(from, to); err != nil {
 		return wrap("rename", err)
 	}
 	err := syncDir(filepath.Dir(to))
@@ -177,7 +197,7 @@ func Rename(from, to string) error {
 
 // RemoveAll removes a file, symlink or tree; that it is not there is no error.
 func RemoveAll(path string) error {
-	if err := os.RemoveAll(path); err != nil {
+	if err := removeAll(path); err != nil {
 		return wrap("remove", err)
 	}
 	if err := syncDir(filepath.Dir(path)); !errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +212,7 @@ func syncDir(path string) error {
 	if err != nil {
 		return wrap("sync directory", err)
 	}
-	return wrap("sync directory", errors.Join(d.Sync(), d.Close()))
+	return wrap("sync directory", errors.Join(syncDirectory(d), d.Close()))
 }
 
 // wrap says what was being done when err is one.

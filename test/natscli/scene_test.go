@@ -3,6 +3,7 @@ package natscli
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,26 +39,34 @@ const users = `authorization { users: [
 ] }
 `
 
-// scene is a folder with the programs, the releases, and a broker's files.
+// scene is a folder with the releases and a broker's files, and another one with
+// the programs.
 type scene struct {
-	t       *testing.T
-	dir     string
-	corpus  fs.FS
-	address string
+	t        *testing.T
+	dir      string
+	programs string
+	corpus   fs.FS
+	address  string
+	server   *program
 }
 
-// newScene builds the stock tool from this module's requirements, and the
-// project's programs.
-func newScene(t *testing.T) *scene {
-	s := &scene{t: t, dir: t.TempDir()}
+// build builds the stock tool from this module's requirements, and the project's
+// programs, and returns where they are.
+func build(t *testing.T) (programs string) {
+	programs = t.TempDir()
 	for _, args := range [][]string{
-		{"build", "-o", s.path("nats"), "github.com/nats-io/natscli/nats"},
-		{"-C", root, "build", "-o", s.dir, "./cmd/..."},
+		{"build", "-o", filepath.Join(programs, "nats"), "github.com/nats-io/natscli/nats"},
+		{"-C", root, "build", "-o", programs, "./cmd/..."},
 	} {
 		if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
 			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
+	return programs
+}
+
+func newScene(t *testing.T, programs string) *scene {
+	s := &scene{t: t, dir: t.TempDir(), programs: programs}
 	archive, err := zip.OpenReader(filepath.Join(root, "internal/corpus/corpus.zip"))
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +81,8 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *scene) program(name string) string { return filepath.Join(s.programs, name) }
 
 // release makes a release directory of the fleet of one release of the corpus
 // and the manifests of another.
@@ -116,18 +127,19 @@ func (s *scene) tamper(release, channel string) {
 	}
 }
 
-// serve starts the broker.
+// serve starts the broker, where the one before it was, and with what that has
+// stored, if there was one.
 func (s *scene) serve(ctx context.Context) {
 	if err := os.WriteFile(s.path("nats.conf"), []byte(users), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	server := s.start(nil, s.path("embedded-nats"), "run", "--config", s.path("nats.conf"),
-		"--listen", "127.0.0.1:-1", "--store-dir", s.path("store"))
+	s.server = s.start(nil, s.program("embedded-nats"), "run", "--config", s.path("nats.conf"),
+		"--listen", cmp.Or(s.address, "127.0.0.1:-1"), "--store-dir", s.path("store"))
 	ready := regexp.MustCompile(`msg=ready .*url="nats://([^"]+)"`)
 	wait(ctx, s.t, func() error {
-		m := ready.FindStringSubmatch(server.stderr.String())
+		m := ready.FindStringSubmatch(s.server.stderr.String())
 		if m == nil {
-			return fmt.Errorf("broker is not ready: %s", server.stderr)
+			return fmt.Errorf("broker is not ready: %s", s.server.stderr)
 		}
 		s.address = m[1]
 		return nil
@@ -137,34 +149,47 @@ func (s *scene) serve(ctx context.Context) {
 func (s *scene) url(user string) string { return "nats://" + user + ":secret@" + s.address }
 
 // poll records one tick on a release directory; code is what the poller exits
-// with.
-func (s *scene) poll(ctx context.Context, release string, code int, more ...string) {
+// with. It returns what the poller says.
+func (s *scene) poll(ctx context.Context, release string, code int, more ...string) (said string) {
 	s.t.Helper()
-	cmd := exec.CommandContext(ctx, s.path("poller"), append([]string{
-		"once", "--fleet", "prod", "--nats-url", s.url("poller"), "--release-dir", s.path(release),
-		"--trust-file", s.path("trust.json"), "--writer-key-file", s.path("writer.key"), "--provision",
-		"--manifest-freshness-window-secs", "315360000", // the corpus is of a day that is long past
-	}, more...)...)
+	cmd := exec.CommandContext(ctx, s.program("poller"), append(append([]string{"once"}, s.polling(release)...), more...)...)
 	out, err := cmd.CombinedOutput()
 	if got := cmd.ProcessState.ExitCode(); got != code {
 		s.t.Fatalf("poll of %s: %v, want exit code %d\n%s", release, err, code, out)
 	}
+	return string(out)
 }
 
-// follow runs a command of README in a shell, with a fresh home.
-func (s *scene) follow(name, command string) *tail {
-	environment := []string{
-		"PATH=" + s.dir + string(filepath.ListSeparator) + os.Getenv("PATH"),
-		"HOME=" + s.path("home"), "NATS_URL=" + s.url("tailing"),
+// polling are the flags of a poller.
+func (s *scene) polling(release string) []string {
+	return []string{
+		"--fleet", "prod", "--nats-url", s.url("poller"), "--release-dir", s.path(release),
+		"--trust-file", s.path("trust.json"), "--writer-key-file", s.path("writer.key"),
+		"--manifest-freshness-window-secs", window,
 	}
-	return &tail{t: s.t, name: name, program: s.start(environment, "sh", "-c", command)}
+}
+
+// window is in seconds: the corpus is of a day that is long past.
+const window = "315360000"
+
+// environment is that of a person at a shell, with a fresh home.
+func (s *scene) environment(user string) []string {
+	return []string{
+		"PATH=" + s.programs + string(filepath.ListSeparator) + os.Getenv("PATH"),
+		"HOME=" + s.path("home"), "NATS_URL=" + s.url(user), "FLEETLOG_NATS_URL=" + s.url(user),
+	}
+}
+
+// follow runs a command of README in a shell.
+func (s *scene) follow(name, command string) *tail {
+	return &tail{t: s.t, name: name, program: s.start(s.environment("tailing"), "sh", "-c", command)}
 }
 
 // awaitConsumers waits until so many follow the log: the broker then gives them
 // what comes from here on.
 func (s *scene) awaitConsumers(ctx context.Context, n int) {
 	wait(ctx, s.t, func() error {
-		out, err := exec.CommandContext(ctx, s.path("nats"), "--server", s.url("poller"), "--no-context",
+		out, err := exec.CommandContext(ctx, s.program("nats"), "--server", s.url("poller"), "--no-context",
 			"stream", "info", "nixfleet-prod-events", "--json").Output()
 		if err != nil {
 			return err

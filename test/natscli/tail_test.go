@@ -46,7 +46,7 @@ func TestReadmeTails(t *testing.T) {
 	if len(commands) != len(claims) {
 		t.Fatalf("README has %d commands for %d claims:\n%s", len(commands), len(claims), strings.Join(commands, "\n"))
 	}
-	s := newScene(t)
+	s := newScene(t, build(t))
 	// Whoever started the tests may have interrupts ignored, and programs inherit
 	// that, unless this one takes them.
 	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
@@ -104,7 +104,7 @@ func (s *scene) past(ctx context.Context) []event {
 	s.release("first", "medium-composite", "medium-composite")
 	s.release("second", "resigned-1-composite", "resigned-1-composite")
 	s.tamper("second", "edge")
-	s.poll(ctx, "first", 0)
+	s.poll(ctx, "first", 0, "--provision")
 	s.poll(ctx, "second", 1)
 	s.poll(ctx, "empty", 1)
 	s.poll(ctx, "empty", 1)

@@ -21,10 +21,11 @@ type Proxy struct {
 	listener net.Listener
 	target   string
 
-	mu     sync.Mutex
-	fault  *fault
-	open   map[net.Conn]bool
-	closed bool
+	mu      sync.Mutex
+	fault   *fault
+	open    map[net.Conn]bool
+	closed  bool
+	stalled chan struct{} // closed when answers may pass again; nil: they may
 }
 
 // fault cuts the connection at the first thing that holds the pattern.
@@ -38,7 +39,13 @@ type fault struct {
 // NewProxy starts a proxy of the broker that runs until the test ends.
 func NewProxy(t testing.TB, b *broker.Broker) *Proxy {
 	t.Helper()
-	u, err := url.Parse(b.ClientURL())
+	return NewProxyOf(t, b.ClientURL())
+}
+
+// NewProxyOf is NewProxy of what serves at a URL.
+func NewProxyOf(t testing.TB, at string) *Proxy {
+	t.Helper()
+	u, err := url.Parse(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,16 +66,59 @@ func NewProxy(t testing.TB, b *broker.Broker) *Proxy {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		p.hangUp()
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		p.HangUp()
 		running.Wait()
 	})
 	return p
 }
 
+// URL is where clients connect.
+func (p *Proxy) URL() string { return "nats://" + p.listener.Addr().String() }
+
+// Stall lets no answer of the broker pass until resume is called: the line is up,
+// and nothing comes.
+func (p *Proxy) Stall() (resume func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stalled := make(chan struct{})
+	p.stalled = stalled
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.stalled = nil
+		close(stalled)
+	})
+}
+
+func (p *Proxy) stall() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stalled
+}
+
+// answering passes on what the broker answers. While it is stalled the broker
+// finds nobody who reads.
+type answering struct {
+	*Proxy
+	from net.Conn
+}
+
+// Read reads what the broker says, and returns once that may pass.
+func (a answering) Read(b []byte) (int, error) {
+	n, err := a.from.Read(b)
+	if stalled := a.stall(); stalled != nil {
+		<-stalled
+	}
+	return n, err
+}
+
 // Dial connects through the proxy, at once again whenever the line was cut.
 func (p *Proxy) Dial(t testing.TB) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("nats://"+p.listener.Addr().String(),
+	nc, err := nats.Connect(p.URL(),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +149,10 @@ func (p *Proxy) take(said []byte) *fault {
 	return f
 }
 
-func (p *Proxy) hangUp() {
+// HangUp cuts every line that is up.
+func (p *Proxy) HangUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = true
 	for c := range p.open {
 		_ = c.Close()
 	}
@@ -139,7 +189,7 @@ func (p *Proxy) relay(client net.Conn) {
 	}
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		_, _ = io.Copy(client, server)
+		_, _ = io.Copy(client, answering{p, server})
 		_ = client.Close()
 	})
 	p.listen(client, server)

@@ -1,0 +1,236 @@
+package events
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+)
+
+// quietTicks are the bodies of ticks without findings in the sample logs.
+func quietTicks(t testing.TB) (bodies [][]byte) {
+	t.Helper()
+	for _, name := range []string{"example.jsonl", "rich.jsonl"} {
+		for _, m := range readLog(t, name) {
+			event, err := Decode(m.Body)
+			if err != nil {
+				continue
+			}
+			if tick, ok := event.(*TickCompleted); ok && tick.Index == 0 && tick.Missed == nil {
+				bodies = append(bodies, m.Body)
+			}
+		}
+	}
+	if len(bodies) < 2 {
+		t.Fatalf("%d ticks without findings", len(bodies))
+	}
+	return bodies
+}
+
+// repetitionOf cuts a body.
+func repetitionOf(t testing.TB, body []byte) *repetition {
+	t.Helper()
+	event, err := Decode(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRepetition(event.(*TickCompleted), body)
+}
+
+// checkRepetition: what reads as a repetition is what [Decode] reads.
+func checkRepetition(t *testing.T, r *repetition, body []byte) (read bool) {
+	t.Helper()
+	got := r.read(body)
+	if got == nil {
+		return false
+	}
+	want, err := Decode(body)
+	if err != nil {
+		t.Errorf("reads %s, which is refused: %v", body, err)
+	} else if !reflect.DeepEqual(Event(got), want) {
+		t.Errorf("reads %s as %+v, want %+v", body, got, want)
+	}
+	return true
+}
+
+// TestRepetition reads each tick without findings by itself, and, changed in any
+// place, only what Decode reads.
+func TestRepetition(t *testing.T) {
+	const digits = `0123456789abcdefABCDEF-:.,"{}TZ `
+	read, refused := 0, 0
+	for _, body := range quietTicks(t) {
+		r := repetitionOf(t, body)
+		if !checkRepetition(t, r, body) {
+			t.Errorf("does not read itself: %s", body)
+		}
+		random := rand.New(rand.NewPCG(1, 1))
+		for at := range body {
+			for range 6 {
+				changed := slices.Clone(body)
+				changed[at] = digits[random.IntN(len(digits))]
+				if string(changed) == string(body) {
+					continue
+				}
+				if checkRepetition(t, r, changed) {
+					read++
+				} else {
+					refused++
+				}
+			}
+			checkRepetition(t, r, slices.Delete(slices.Clone(body), at, at+1))
+			checkRepetition(t, r, slices.Insert(slices.Clone(body), at, body[at]))
+		}
+	}
+	if read < 100 || refused < 1000 {
+		t.Errorf("%d read and %d refused", read, refused)
+	}
+}
+
+// TestRepetitionIsPlain: a tick with findings, with missed ticks, or with fields
+// that are not known is not one to go by.
+func TestRepetitionIsPlain(t *testing.T) {
+	for _, tick := range []TickCompleted{
+		{Envelope: Envelope{Index: 1}}, {Missed: &Missed{}}, {Unknown: []byte(`{}`)}, {Counts: Counts{Unknown: []byte(`{}`)}},
+		{Statement: Statement{Unknown: []byte(`{}`)}}, {Set: &SetReference{Unknown: []byte(`{}`)}}, {Floor: &Floor{Unknown: []byte(`{}`)}}, {},
+	} {
+		if newRepetition(&tick, []byte("{}")) != nil {
+			t.Errorf("goes by %+v", tick)
+		}
+	}
+}
+
+func FuzzRepetition(f *testing.F) {
+	bodies := quietTicks(f)
+	for _, body := range bodies {
+		f.Add(body)
+	}
+	r := repetitionOf(f, bodies[0])
+	f.Fuzz(func(t *testing.T, body []byte) { checkRepetition(t, r, body) })
+}
+
+// TestDeferredSignatures: ticks count unsigned until HeadHolds is asked, but not
+// across writers.
+func TestDeferredSignatures(t *testing.T) {
+	b, one := newBook(t, nil), fetched(1, 0, 1)
+	b.add(b.draft(time.Second, one, verified("a", 11, one)))
+	b.add(b.draft(2*time.Second, one, verified("a", 11, one)))
+	b.add(b.draft(3*time.Second, one, verified("a", 11, one)))
+	head, writers, err := ReadOpening(prod(t), b.written[opening], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name        string
+		unsigned    []int
+		ticks, seen int // that count; and up to which HeadHolds is true
+	}{
+		{"all are signed", nil, 3, 3},
+		{"one in the middle is not", []int{end2}, 3, 3},
+		{"the last is not", []int{end2 + 1}, 3, 2},
+		{"none is", []int{end1, end2, end2 + 1}, 3, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			messages := cloned(b.written)
+			for _, at := range c.unsigned {
+				delete(messages[at].Header, SignatureHeader)
+			}
+			chain := NewChain(prod(t), writers, head)
+			chain.DeferSignatures()
+			ticks, holds := 0, 0
+			for i, m := range messages[1:] {
+				tick, noise, err := chain.Push(uint64(i+2), m)
+				if err != nil || len(noise) > 0 {
+					t.Fatal(noise, err)
+				}
+				if tick == nil {
+					continue
+				}
+				if ticks++; chain.HeadHolds() {
+					holds = ticks
+				}
+			}
+			if ticks != c.ticks || holds != c.seen {
+				t.Errorf("%d ticks, held up to %d, want %d and %d", ticks, holds, c.ticks, c.seen)
+			}
+		})
+	}
+}
+
+// TestDeferredAcrossWriters: where the writer changes, both sides are looked at.
+func TestDeferredAcrossWriters(t *testing.T) {
+	b, one := newBook(t, nil), fetched(1, 0, 1)
+	for n := range 3 {
+		b.add(b.draft(time.Duration(n+1)*time.Second, one, verified("a", 11, one)))
+	}
+	other := otherWriter(t)
+	last := len(b.written) - 1
+	second := edited(t, b.written[last], func(e *TickCompleted) { e.Writer = other.Public() })
+	head, _, err := ReadOpening(prod(t), b.written[opening], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name     string
+		sign     bool // the other writer's tick
+		unsigned int  // the tick before it, or 0
+		ticks    int
+	}{
+		{"both are signed", true, 0, 3}, {"the new writer's is not", false, 0, 2}, {"the old writer's is not", true, end2, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			messages := cloned(b.written)
+			messages[last] = cloned([]Message{second})[0]
+			if c.sign {
+				if err := other.sign(messages[last], head.Lineage); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.unsigned > 0 {
+				delete(messages[c.unsigned].Header, SignatureHeader)
+			}
+			chain := NewChain(prod(t), []PublicKey{testWriter(t).Public(), other.Public()}, head)
+			chain.DeferSignatures()
+			ticks := 0
+			for i, m := range messages[1:] {
+				tick, _, err := chain.Push(uint64(i+2), m)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tick != nil {
+					ticks++
+				}
+			}
+			if ticks != c.ticks {
+				t.Errorf("%d ticks, want %d", ticks, c.ticks)
+			}
+		})
+	}
+}
+
+// TestReadHead judges a head away from its log.
+func TestReadHead(t *testing.T) {
+	b := threeTicks(t)
+	for _, at := range []int{opening, end1, end2, end3} {
+		m := b.written[at]
+		signature := m.Header[SignatureHeader][0]
+		h, err := ReadHead(m.Body, signature, nil)
+		if err != nil || h.Seq != uint64(at)+1 || h.Digest != digestOf(m.Body) || h.Fleet() != prod(t) || h.Lineage == "" {
+			t.Errorf("%d: %+v, %v", at, h, err)
+		}
+		if _, err := ReadHead(m.Body, signature, []PublicKey{otherWriter(t).Public()}); err == nil {
+			t.Errorf("%d: a writer that is not accepted counts", at)
+		}
+		if _, err := ReadHead(m.Body, b.written[map[bool]int{true: end2, false: end1}[at == end1]].Header[SignatureHeader][0], nil); err == nil {
+			t.Errorf("%d: any signature counts", at)
+		}
+		changed := slices.Clone(m.Body)
+		changed[len(changed)-10] ^= 1
+		if _, err := ReadHead(changed, signature, nil); err == nil {
+			t.Errorf("%d: any body counts", at)
+		}
+	}
+	if _, err := ReadHead(b.written[fleet1].Body, b.written[end1].Header[SignatureHeader][0], nil); err == nil {
+		t.Error("a finding is a head")
+	}
+}

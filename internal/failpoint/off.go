@@ -1,0 +1,6 @@
+//go:build !failpoints || !linux
+
+package failpoint
+
+// At is nil.
+func At(string) error { return nil }
