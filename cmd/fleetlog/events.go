@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
@@ -17,6 +18,7 @@ type eventsFlags struct {
 	follow  bool
 	channel string
 	output  string
+	check   time.Duration // how often the broker is asked whether the log is still there
 }
 
 func eventsCommand() *cobra.Command {
@@ -25,8 +27,8 @@ func eventsCommand() *cobra.Command {
 		Use:   "events",
 		Short: "print the log's events, whole valid ticks only",
 		Long: `events prints the log from its beginning to its present end, or goes on with
---follow. Noise is reported on standard error. -o jsonl prints the bodies as they
-are stored, one a line.
+--follow, which waits for a broker that goes away and says so. Noise is reported
+on standard error. -o jsonl prints the bodies as they are stored, one a line.
 
 Exit status: 0 printed, 2 could not tell.`,
 		Example: `fleetlog events --fleet prod --follow
@@ -47,30 +49,63 @@ func printEvents(cmd *cobra.Command, f *eventsFlags) error {
 		return err
 	}
 	defer nc.Close()
-	log, err := eventlog.Open(cmd.Context(), nc, place)
+	log, err := f.open(cmd, nc, place)
 	if err != nil {
 		return err
 	}
-	for d, err := range log.Follow(cmd.Context(), log.Opening()) {
-		if err != nil {
-			if cmd.Context().Err() != nil {
-				return nil
-			}
+	f.check = eventlog.CheckEvery
+	return f.printFrom(cmd, log, log.Opening())
+}
+
+// printFrom prints what is behind head. With --follow it waits for a broker that
+// is away, and says so.
+func (f *eventsFlags) printFrom(cmd *cobra.Command, log *eventlog.Log, head events.Head) error {
+	for told := ""; ; {
+		last, err := f.printWhile(cmd, log, head)
+		if cmd.Context().Err() != nil {
+			return nil //nolint:nilerr // told to stop
+		}
+		if !f.follow || !errors.Is(err, eventlog.ErrUnavailable) {
 			return err
+		}
+		if last.Seq > head.Seq {
+			told = ""
+		}
+		if head = last; told != err.Error() {
+			told = err.Error()
+			fmt.Fprintf(cmd.ErrOrStderr(), "waiting behind seq:%d: %v\n", head.Seq, err)
+		}
+		select {
+		case <-cmd.Context().Done():
+		case <-time.After(min(f.check, askAgain)):
+		}
+	}
+}
+
+// askAgain is how soon a broker that is away is asked again.
+const askAgain = time.Second
+
+// printWhile prints until the log cannot be followed any more, or, without
+// --follow, until its end, and returns the last tick that was printed.
+func (f *eventsFlags) printWhile(cmd *cobra.Command, log *eventlog.Log, head events.Head) (events.Head, error) {
+	for d, err := range log.FollowChecking(cmd.Context(), head, f.check) {
+		if err != nil {
+			return head, err
 		}
 		for _, n := range d.Noise {
 			fmt.Fprintf(cmd.ErrOrStderr(), "noise at seq:%d: %v\n", n.Seq, n.Why)
 		}
 		if d.Tick != nil {
 			if err := f.print(cmd.OutOrStdout(), d.Tick); err != nil {
-				return err
+				return head, err
 			}
+			head = d.Tick.Head
 		}
 		if d.CaughtUp && !f.follow {
-			return nil
+			return head, nil
 		}
 	}
-	return nil
+	return head, nil
 }
 
 func (f *eventsFlags) print(w io.Writer, t *events.Tick) error {
