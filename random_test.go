@@ -3,6 +3,7 @@ package fleetlog_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,9 @@ type path struct {
 	rules     fold.Rules
 	state     fold.State
 	verdict   fold.Verdict
+
+	publish func(events.Message)                       // nil: nobody else keeps the log
+	store   func(body []byte, key string) (seq uint64) // likewise the artifacts
 }
 
 func newPath(t testing.TB, w *world) *path {
@@ -78,7 +82,7 @@ func (p *path) tick(t testing.TB) *events.Tick {
 	result := p.poll.Tick(t.Context(), now.Time(), p.memory)
 	p.name(result)
 	draft := events.Draft{
-		Tick: uuid.Must(uuid.NewV7()).String(), Time: now, Findings: result.Findings,
+		Tick: tickID(now.Time()), Time: now, Findings: result.Findings,
 		Set: result.Reference(), Floor: result.Memory.Floor, Interval: 30 * time.Second,
 	}
 	if before := p.base.Head.Completed; result.Unjudged && before != nil {
@@ -91,6 +95,9 @@ func (p *path) tick(t testing.TB) *events.Tick {
 	var tick *events.Tick
 	for _, m := range messages {
 		p.seq++
+		if p.publish != nil {
+			p.publish(m)
+		}
 		var noise []events.Noise
 		if tick, noise, err = p.chain.Push(p.seq, m); err != nil || len(noise) > 0 {
 			t.Fatalf("sequence %d is not read as it was written: %v %v", p.seq, noise, err)
@@ -102,6 +109,15 @@ func (p *path) tick(t testing.TB) *events.Tick {
 	return tick
 }
 
+// tickID is made at that moment, as a poller makes it.
+func tickID(at time.Time) string {
+	id := uuid.Must(uuid.NewV7())
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	copy(id[:6], ms[2:])
+	return id.String()
+}
+
 // name gives artifacts their parts and keeps their bytes, as the artifacts
 // stream does.
 func (p *path) name(result *producers.Result) {
@@ -109,6 +125,9 @@ func (p *path) name(result *producers.Result) {
 		if a := events.ArtifactOf(f); a != nil {
 			p.artifacts[a.SHA256] = manifest.Received{Body: result.Artifacts[a.SHA256], Signature: a.Signature}
 			a.Parts = []uint64{uint64(len(p.artifacts))}
+			if p.store != nil {
+				a.Parts[0] = p.store(result.Artifacts[a.SHA256], a.SHA256.String())
+			}
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestHelpIsAPageOfTheManual(t *testing.T) {
 		"reducer":       {"", "rebuild", "run"},
 		"embedded-nats": {"", "init", "run"},
 		"fleetlog": {
-			"", "canonicalize", "events", "fsck", "provision", "show", "verify", "verify fleet", "verify release", "verify rollout",
+			"", "anchor", "audit", "canonicalize", "diff", "events", "explain", "export", "fsck", "history", "mirror", "provision", "replay", "show", "trace", "verify", "verify fleet", "verify release", "verify rollout", "why",
 		},
 	} {
 		var found []string

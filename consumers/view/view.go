@@ -7,8 +7,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"fleetlog/events"
 	"fleetlog/manifest"
@@ -20,6 +23,8 @@ type Set struct {
 	Fleet     *Fleet             `json:"fleet"`
 	Rollouts  map[string]Rollout `json:"rollouts"`
 	Without   []string           `json:"without,omitzero"`
+	Refused   map[string]string  `json:"refused,omitzero"`   // by channel: why this program does not take what the log states
+	LogDigest *manifest.Digest   `json:"logDigest,omitzero"` // that the log states, where it is another one
 	Resolved  Resolved           `json:"resolved"`
 	Verified  bool               `json:"verified"` // by this program, under the trust file given
 	Stale     bool               `json:"stale"`    // past its window now
@@ -135,7 +140,16 @@ func by(key string) string {
 	if key == "" {
 		return ""
 	}
-	return " by " + key
+	return " by " + plain(key)
+}
+
+// plain quotes what would not stay one word of one line in a terminal: the texts
+// are those of artifacts.
+func plain(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.QuoteToASCII(s)
+	}
+	return s
 }
 
 // Table writes the set for people.
@@ -151,19 +165,36 @@ func (v Set) Table(w io.Writer) error {
 		fmt.Fprintf(table, "CHANNEL\tROLLOUT\tHOSTS\tSIGNED\n")
 		for _, name := range slices.Sorted(maps.Keys(v.Rollouts)) {
 			r := v.Rollouts[name]
-			fmt.Fprintf(table, "%q\t%s\t%d\t%s\n", name, r.RolloutID, r.Hosts, r.SignedAt)
+			fmt.Fprintf(table, "%q\t%s\t%d\t%s\n", name, plain(r.RolloutID), r.Hosts, r.SignedAt)
 		}
 		for _, name := range v.Without {
 			fmt.Fprintf(table, "%q\tnot covered by trust any more\n", name)
 		}
 	}
-	how := "verified under the trust file given"
-	if !v.Verified {
-		how = "as it is stated, not verified: give --trust-file"
+	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
+		fmt.Fprintf(table, "%q\trefused here: %s\n", name, plain(v.Refused[name]))
+	}
+	how := how(v.Verified)
+	if v.Fleet == nil && !v.Verified {
+		how = "as it is stated" // there is nothing to verify
+	}
+	if v.LogDigest != nil {
+		how += "; the log states set " + v.LogDigest.String()
 	}
 	if v.Stale {
 		how += "; STALE"
 	}
-	fmt.Fprintf(table, "\nas of seq:%d tick:%d %s (%s)\n", v.Resolved.Seq, v.Resolved.Tick, v.Resolved.Time, how)
+	fmt.Fprintf(table, "\nas of %s (%s)\n", v.Resolved, how)
 	return table.Flush()
 }
+
+// how says on whose word an answer rests.
+func how(verified bool) string {
+	if verified {
+		return "verified under the trust file given"
+	}
+	return "as it is stated, not verified: give --trust-file"
+}
+
+// String names the point in all three ways.
+func (r Resolved) String() string { return fmt.Sprintf("seq:%d tick:%d %s", r.Seq, r.Tick, r.Time) }
