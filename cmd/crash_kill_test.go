@@ -130,8 +130,7 @@ var reducerPoints = []point{
 // of the tick.
 func (c *crash) delivering(ctx context.Context) (tick uint64) {
 	tick = c.changing(ctx)
-	c.poller.resume()
-	c.poller.stopAt(ctx, "commit", 1)
+	c.poller.goOnTo(ctx, "commit", 1)
 	c.poller.arm("")
 	end := c.reference.end(ctx, c.t)
 	wait(ctx, c.t, "the reducer's checkpoint", func() bool { return c.sequence() >= end })
@@ -186,8 +185,7 @@ var brokerPoints = []point{{"artifact", 1}, {"tick", 1}, {"batch", 2}, {"commit"
 func (c *crash) killBroker(ctx context.Context, p point, n int) bool {
 	tick := c.changing(ctx)
 	if p.name != "artifact" {
-		c.poller.resume()
-		c.poller.stopAt(ctx, p.name, 1+n%p.passages)
+		c.poller.goOnTo(ctx, p.name, 1+n%p.passages)
 	}
 	c.broker.kill()
 	c.poller.arm("")
@@ -201,8 +199,7 @@ func (c *crash) killBroker(ctx context.Context, p point, n int) bool {
 // finds out that the tick is stored, or it publishes that once more.
 func (c *crash) killBrokerAtRandom(ctx context.Context) bool {
 	tick := c.changing(ctx)
-	c.poller.resume()
-	c.poller.stopAt(ctx, "commit", 1)
+	c.poller.goOnTo(ctx, "commit", 1)
 	c.poller.arm("acknowledged stop\ntick stop\n")
 	c.poller.resume()
 	c.moment(6 * time.Millisecond)

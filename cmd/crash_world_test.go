@@ -128,10 +128,11 @@ func (f *failing) arm(steps string) {
 	}
 }
 
-// stopAt lets the program come to the point, and holds it up there.
-func (f *failing) stopAt(ctx context.Context, point string, passage int) {
+// goOnTo lets a program that was held up come to the point, and holds it up there.
+func (f *failing) goOnTo(ctx context.Context, point string, passage int) {
 	f.t.Helper()
 	f.arm(fmt.Sprintf("%s stop %d\n", point, passage))
+	f.resume()
 	f.awaitStop(ctx)
 }
 
