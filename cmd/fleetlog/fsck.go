@@ -3,12 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
 
 	"fleetlog/consumers/check"
-	"fleetlog/eventlog"
 	"fleetlog/internal/process"
 
 	"github.com/spf13/cobra"
@@ -40,7 +38,7 @@ Exit status: 0 nothing is broken, 1 something is, 2 could not read.`,
 fleetlog fsck --fleet prod /var/lib/reducer -o json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var o check.Options
+			o := check.Options{EverySignature: true}
 			if len(args) > 0 {
 				o.StateDir = args[0]
 			}
@@ -58,7 +56,7 @@ func fsck(cmd *cobra.Command, f *fsckFlags, o check.Options) error {
 		return could(err)
 	}
 	defer nc.Close()
-	log, err := eventlog.Open(cmd.Context(), nc, place)
+	log, err := f.open(cmd, nc, place)
 	if err != nil {
 		return could(err)
 	}
@@ -107,48 +105,4 @@ func tickText(n uint64) string {
 		return "-"
 	}
 	return fmt.Sprint(n)
-}
-
-// progress says how far a long reading has come: all the time in one line of a
-// terminal, else in a line now and then.
-type progress struct {
-	w        io.Writer
-	terminal bool
-	clock    func() time.Time
-	last     time.Time
-	shown    bool
-}
-
-const (
-	terminalEvery = 200 * time.Millisecond
-	lineEvery     = 10 * time.Second
-)
-
-func newProgress(w io.Writer, clock func() time.Time) *progress {
-	p := &progress{w: w, clock: clock, last: clock()}
-	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return p
-}
-
-func (p *progress) at(seq, end uint64) {
-	every, before, after := lineEvery, "", "\n"
-	if p.terminal {
-		every, before, after = terminalEvery, "\r", "\033[K"
-	}
-	now := p.clock()
-	if now.Sub(p.last) < every {
-		return
-	}
-	p.last, p.shown = now, true
-	fmt.Fprintf(p.w, "%sread seq:%d of %d%s", before, seq, end, after)
-}
-
-// end clears the line of a terminal.
-func (p *progress) end() {
-	if p.terminal && p.shown {
-		fmt.Fprint(p.w, "\r\033[K")
-	}
 }

@@ -29,7 +29,10 @@ standard output, notes to standard error; it never prompts.
 Exit status: 0 yes, 1 no, 2 could not tell.`,
 		Args: cobra.NoArgs,
 	}
-	root.AddCommand(provisionCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand())
+	root.AddCommand(provisionCommand(), mirrorCommand(), headCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand(),
+		historyCommand(), diffCommand(), traceCommand(), whyCommand(), replayCommand(), explainCommand(),
+		auditCommand(), exportCommand(), anchorCommand())
+	root.SetArgs(arguments())
 	root.Version = process.Version()
 	process.EnvironmentFlags(root, "FLEETLOG")
 	return root

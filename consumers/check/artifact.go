@@ -72,9 +72,9 @@ func (c *checking) readStatement(ctx context.Context, tick *events.Tick) (*state
 		var unreadable *contentError
 		switch {
 		case errors.As(err, &lost):
-			c.report.add(Finding{CodeArtifact, seq, tick.Head.Number, err.Error()})
+			c.report.add(Finding{Code: CodeArtifact, Seq: seq, Tick: tick.Head.Number, Detail: err.Error()})
 		case errors.As(err, &unreadable):
-			c.report.add(Finding{CodeHash, seq, tick.Head.Number, err.Error()})
+			c.report.add(Finding{Code: CodeHash, Seq: seq, Tick: tick.Head.Number, Detail: err.Error()})
 		case err != nil:
 			return nil, err
 		}
@@ -101,7 +101,10 @@ func (c *checking) stated(tick *events.Tick, seq uint64, f events.Finding, read 
 		s.rollouts[f.Channel] = read.hash
 	}
 	if said != read {
-		c.report.add(Finding{CodeHash, seq, tick.Head.Number, fmt.Sprintf("the finding says %s, the artifact is %s", said, read)})
+		c.report.add(Finding{
+			Code: CodeHash, Seq: seq, Tick: tick.Head.Number, Detail: fmt.Sprintf("the finding says %s, the artifact is %s", said, read),
+			Expected: said.String(), Found: read.String(),
+		})
 	}
 }
 
@@ -150,29 +153,24 @@ const keptContents = 4096
 
 // artifacts reads each artifact once, as long as it remembers it.
 type artifacts struct {
-	log   *eventlog.Log
+	from  Source
 	known map[string]content
 	order []string // a ring, once it is full
 	next  int
 }
 
-func newArtifacts(log *eventlog.Log) *artifacts {
-	return &artifacts{log: log, known: make(map[string]content)}
+func newArtifacts(from Source) *artifacts {
+	return &artifacts{from: from, known: make(map[string]content)}
 }
 
-// read returns what the named bytes say. That a copy does not hold them means
-// nothing: the leader is asked then. Errors: [*eventlog.ArtifactError],
+// read returns what the named bytes say. Errors: [*eventlog.ArtifactError],
 // [*contentError], [eventlog.ErrUnavailable].
 func (a *artifacts) read(ctx context.Context, named events.Artifact, r *Report) (content, error) {
 	key := fmt.Sprint(named.SHA256, named.Size, named.Parts)
 	if known, ok := a.known[key]; ok {
 		return known, nil
 	}
-	received, err := a.log.Artifact(ctx, named)
-	var lost *eventlog.ArtifactError
-	if errors.As(err, &lost) {
-		received, err = a.log.ArtifactAtLeader(ctx, named)
-	}
+	received, err := a.from.Artifact(ctx, named)
 	if err != nil {
 		return content{}, err
 	}

@@ -7,7 +7,12 @@ import (
 	"fleetlog/events"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
+
+// noAudit leaves out what only an audit tells.
+var noAudit = cmpopts.IgnoreFields(check.Report{},
+	"First", "Head", "Skipped", "Signatures", "Judged", "Unjudged", "Compared", "Outside", "Missed", "OutageCount", "Outages")
 
 // TestHealthyLog finds nothing in a log of every kind of tick, with noise in it,
 // and counts what it has read.
@@ -46,7 +51,7 @@ func TestHealthyLog(t *testing.T) {
 		Lineage: s.log.Lineage(), Seq: end, Tick: last.Head.Number, Events: end, Ticks: liveTicks + 1, Noise: 6,
 		Findings: []check.Finding{},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, noAudit); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 }
@@ -55,7 +60,7 @@ func TestHealthyLog(t *testing.T) {
 func TestOpenedLog(t *testing.T) {
 	s := newScene(t)
 	want := &check.Report{Lineage: s.log.Lineage(), Seq: 1, Events: 1, Findings: []check.Finding{}}
-	if diff := cmp.Diff(want, s.check("")); diff != "" {
+	if diff := cmp.Diff(want, s.check(""), noAudit); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
 }

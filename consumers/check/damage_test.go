@@ -100,7 +100,7 @@ var damages = []damage{
 	}},
 	{"the last events are lost", func(r *recorded) []string {
 		r.lost[eventsStream] = []uint64{r.seq(tickLast) - 1, r.seq(tickLast)}
-		return at(check.CodeGap, r.seq(tickLast)-1)
+		return append(at(check.CodeGap, r.seq(tickLast)-1), at(check.CodeIncomplete, r.first(tickLast))...)
 	}},
 	{"a byte of a finding is changed", func(r *recorded) []string {
 		r.replace(r.first(tickRejected), `"hosts":6`, `"hosts":7`)
@@ -119,7 +119,7 @@ var damages = []damage{
 	}},
 	{"a byte of a tick's end is changed", func(r *recorded) []string {
 		r.replace(r.seq(tickUnchanged), `"intervalMs":30000`, `"intervalMs":30001`)
-		return at(check.CodeChain, r.seq(tickCarried))
+		return at(check.CodeChain, r.seq(tickUnchanged))
 	}},
 	{"a tick names another one before it", func(r *recorded) []string {
 		previous := r.s.ticks[tickUnchanged].Completed.Previous
@@ -312,7 +312,7 @@ func TestKeptFindings(t *testing.T) {
 			Channel: fleetsim.ChannelName(n), Scheme: manifest.Composite, Artifact: missing, SignedAt: at,
 		})
 	}
-	writer, err := s.log.NewWriter(t.Context(), func(uint64) {})
+	writer, err := s.log.NewWriter(t.Context(), func(uint64, uint64) {})
 	must(t, err)
 	signer, err := events.NewWriter(s.key)
 	must(t, err)

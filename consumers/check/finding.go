@@ -12,6 +12,16 @@ const (
 	// CodeChain: a tick that an accepted writer signed for its place has not the
 	// next number, or does not name the tick before it.
 	CodeChain = Code("chain")
+	// CodeSignature: what stands where a tick must be is not signed by the writer
+	// that it names, or by none that is accepted.
+	CodeSignature = Code("signature")
+	// CodeWriter: a tick is signed by a key at a time at which that did not count.
+	CodeWriter = Code("writer")
+	// CodeRefused: an artifact that the writer verified is refused under the trust
+	// and the windows that held.
+	CodeRefused = Code("refused")
+	// CodeHead: a head that is known from elsewhere is not in the log.
+	CodeHead = Code("head")
 	// CodeTime: a tick has a time before the one before it.
 	CodeTime = Code("time")
 	// CodeIncomplete: the findings that a signed tick counts are not before it.
@@ -34,6 +44,18 @@ const (
 	// CodeArtifactGap: the artifacts stream has lost messages. The sequence is of
 	// that stream.
 	CodeArtifactGap = Code("artifact-gap")
+)
+
+// What keeps a log or a bundle from being read at all, or makes a bundle other
+// than it was.
+const (
+	// CodeOpening: the log does not begin with a LogOpened by an accepted writer.
+	CodeOpening = Code("opening")
+	// CodeStreams: the streams have settings under which history is lost.
+	CodeStreams = Code("streams")
+	// CodeBundle: a file of the bundle is not what the bundle lists, or the bundle
+	// is not of its form.
+	CodeBundle = Code("bundle")
 )
 
 // What can be broken in a state directory. The sequence is the checkpoint's.
@@ -68,6 +90,11 @@ type Finding struct {
 	Seq    uint64 `json:"seq"`
 	Tick   uint64 `json:"tick,omitzero"` // number of the tick, where there is one
 	Detail string `json:"detail"`
+	File   string `json:"file,omitzero"` // of a bundle
+
+	// Where two values can be held against each other, both.
+	Expected string `json:"expected,omitzero"`
+	Found    string `json:"found,omitzero"`
 }
 
 // maxKept is how many findings a report keeps.
@@ -87,6 +114,20 @@ type Report struct {
 	Position  *Position `json:"checkpoint,omitzero"`
 	Found     uint64    `json:"found"`
 	Findings  []Finding `json:"findings"` // the first 1000 of them
+
+	// What an audit tells beside it.
+	ByCode      map[Code]uint64 `json:"-"` // how many were found
+	First       events.Head     `json:"-"` // the first tick
+	Head        events.Head     `json:"-"` // the last tick, or what the part begins behind
+	Skipped     uint64          `json:"-"` // ticks that verified no fleet
+	Signatures  uint64          `json:"-"` // of LogOpened and ticks, that were looked at
+	Judged      uint64          `json:"-"` // artifacts that were verified under trust
+	Unjudged    uint64          `json:"-"` // statements for whose time no trust is known, or whose artifacts are lost
+	Compared    int             `json:"-"` // known heads that are in the log
+	Outside     []KnownHead     `json:"-"` // known heads from before what was read
+	Missed      uint64          `json:"-"` // ticks that were not recorded
+	OutageCount uint64          `json:"-"`
+	Outages     []Outage        `json:"-"` // the first 1000 of them
 }
 
 // Position is where the checkpoint of the state directory was when it was read.
@@ -95,8 +136,15 @@ type Position struct {
 	Tick uint64 `json:"tick"`
 }
 
+// Add takes a finding into the report.
+func (r *Report) Add(f Finding) { r.add(f) }
+
 func (r *Report) add(f Finding) {
 	r.Found++
+	if r.ByCode == nil {
+		r.ByCode = make(map[Code]uint64)
+	}
+	r.ByCode[f.Code]++
 	if len(r.Findings) < maxKept {
 		r.Findings = append(r.Findings, f)
 	}
@@ -104,5 +152,5 @@ func (r *Report) add(f Finding) {
 
 // at reports a breach at a tick.
 func (r *Report) at(h events.Head, code Code, detail string) {
-	r.add(Finding{code, h.Seq, h.Number, detail})
+	r.add(Finding{Code: code, Seq: h.Seq, Tick: h.Number, Detail: detail})
 }

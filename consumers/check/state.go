@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fleetlog/consumers/state"
-	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/manifest"
 )
@@ -86,7 +85,7 @@ func lookAt(path string) (*state.Checkpoint, []Finding, error) {
 	var found []Finding
 	add := func(code Code, detail string) {
 		if detail != "" {
-			found = append(found, Finding{code, c.Sequence, c.Tick, detail})
+			found = append(found, Finding{Code: code, Seq: c.Sequence, Tick: c.Tick, Detail: detail})
 		}
 	}
 	code, detail, err := checkCurrent(path, view.Current(), c.Set)
@@ -224,17 +223,17 @@ func checkFiles(files *state.Files, set *state.CheckpointSet) string {
 }
 
 // open compares the checkpoint with the log's opening.
-func (d *directory) open(r *Report, log *eventlog.Log, opening events.Head) {
+func (d *directory) open(r *Report, part Part) {
 	if d == nil {
 		return
 	}
-	if c := &d.checkpoint; c.Lineage != log.Lineage() || c.Stream != log.Fleet().EventsStream() {
+	if c := &d.checkpoint; c.Lineage != part.Opening.Lineage || c.Stream != part.Fleet.EventsStream() {
 		d.add(r, CodeCheckpointLineage, fmt.Sprintf("the checkpoint is of lineage %s in stream %s, the log of lineage %s in stream %s",
-			c.Lineage, c.Stream, log.Lineage(), log.Fleet().EventsStream()))
+			c.Lineage, c.Stream, part.Opening.Lineage, part.Fleet.EventsStream()))
 		d.compared = true
 		return
 	}
-	d.compare(r, opening)
+	d.compare(r, part.Opening)
 }
 
 // compare compares the checkpoint with the tick, if it is of that one. Behind
@@ -279,5 +278,5 @@ func (d *directory) close(r *Report, end uint64) {
 }
 
 func (d *directory) add(r *Report, code Code, detail string) {
-	r.add(Finding{code, d.checkpoint.Sequence, d.checkpoint.Tick, detail})
+	r.add(Finding{Code: code, Seq: d.checkpoint.Sequence, Tick: d.checkpoint.Tick, Detail: detail})
 }

@@ -14,21 +14,60 @@ import (
 // unchanged, or they could not be read.
 func (c *checking) tick(ctx context.Context, before events.Head, tick *events.Tick) error {
 	c.taken += uint64(len(tick.Findings)) + 1
-	c.report.Ticks++
-	c.report.Tick = tick.Head.Number
+	c.count(before, tick)
+	c.meet(tick.Head)
 	if first, ok := c.ids.add(tick.Head.Tick, tick.Head.Seq); ok {
 		c.report.at(tick.Head, CodeDuplicate, fmt.Sprintf("tick %s is stored at sequence %d too", tick.Head.Tick, first))
 	}
 	if err := c.state(ctx, tick); err != nil {
 		return err
 	}
-	if before.Number+1 != tick.Head.Number { // what it should have followed is not known
+	given := before.Completed == nil && before.Opened == nil // the part begins here
+	if given || before.Number+1 != tick.Head.Number {        // what it should have followed is not known
 		before = events.Head{}
 	}
+	c.writer(tick.Completed)
 	c.set(before, tick)
 	c.floor(before, tick)
 	c.directory.compare(c.report, tick.Head)
 	return nil
+}
+
+// count takes the tick into the report.
+func (c *checking) count(before events.Head, tick *events.Tick) {
+	r := c.report
+	if r.Ticks == 0 {
+		r.First = tick.Head
+	}
+	r.Ticks++
+	r.Tick = tick.Head.Number
+	if c.EverySignature {
+		r.Signatures++
+	}
+	if tick.Completed.Outcome == events.Skipped {
+		r.Skipped++
+	}
+	missed := r.outage(before, tick.Head)
+	if c.observe != nil {
+		c.observe(tick, missed)
+	}
+	c.refused, c.moved = nil, false
+}
+
+// writer checks that the tick's key counted at its time.
+func (c *checking) writer(t *events.TickCompleted) {
+	if len(c.Writers) == 0 {
+		return
+	}
+	for _, w := range c.Writers {
+		if w.at(t.Writer, t.Time.Time()) {
+			return
+		}
+	}
+	c.report.add(Finding{
+		Code: CodeWriter, Seq: t.Seq, Tick: t.Number, Expected: "a writer that counts at " + t.Time.String(), Found: t.Writer.String(),
+		Detail: fmt.Sprintf("writer %s does not count at %s", t.Writer, t.Time),
+	})
 }
 
 // state reads what the tick states.
@@ -38,7 +77,9 @@ func (c *checking) state(ctx context.Context, tick *events.Tick) (err error) {
 	}
 	c.checkForm(tick)
 	if tick.Completed.Outcome == events.Verified {
-		c.held, err = c.readStatement(ctx, tick)
+		if c.held, err = c.readStatement(ctx, tick); err == nil {
+			err = c.judge(ctx, tick)
+		}
 	}
 	return err
 }

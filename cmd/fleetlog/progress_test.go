@@ -14,8 +14,8 @@ func TestProgress(t *testing.T) {
 		terminal bool
 		want     string
 	}{
-		{"file", false, "read seq:100 of 250\nread seq:200 of 250\n"},
-		{"terminal", true, strings.Join([]string{"\rread seq:2 of 250\x1b[K", "\rread seq:4 of 250\x1b[K", "\r\x1b[K"}, "")},
+		{"file", false, "read seq:100 of 250, 40 %, 10/s, 15s left\nread seq:200 of 250, 80 %, 10/s, 5s left\n"},
+		{"terminal", true, strings.Join([]string{"\rread seq:2 of 250, 0 %, 10/s, 25s left\x1b[K", "\rread seq:4 of 250, 1 %, 10/s, 25s left\x1b[K", "\r\x1b[K"}, "")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder

@@ -1,0 +1,3 @@
+module fleetlog/test/evidence
+
+go 1.26.0
