@@ -41,6 +41,9 @@ func withPrograms(run func() int) (code int, err error) {
 	if err := os.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH")); err != nil {
 		return 0, err
 	}
+	if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "seen")); err != nil {
+		return 0, err
+	}
 	return run(), nil
 }
 

@@ -22,7 +22,7 @@ func Mirror(ctx context.Context, nc *nats.Conn, place Place, origin string, limi
 		return err
 	}
 	for _, config := range []jetstream.StreamConfig{eventsConfig(place.Fleet, limits), artifactsConfig(place.Fleet, limits)} {
-		if err := l.ensureMirror(ctx, mirrorOf(config, origin)); err != nil {
+		if err := l.ensureMirror(ctx, config, mirrorOf(config, origin)); err != nil {
 			return err
 		}
 	}
@@ -36,13 +36,14 @@ func mirrorOf(c jetstream.StreamConfig, origin string) jetstream.StreamConfig {
 	return c
 }
 
-func (l *Log) ensureMirror(ctx context.Context, want jetstream.StreamConfig) error {
-	stream, err := l.checkedStream(ctx, want)
+// ensureMirror makes the mirror of a stream of the log, if there is none.
+func (l *Log) ensureMirror(ctx context.Context, of, want jetstream.StreamConfig) error {
+	stream, err := l.checkedStream(ctx, of)
 	if errors.Is(err, ErrMissing) {
 		if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			return apiError("create mirror "+want.Name, err)
 		}
-		stream, err = l.checkedStream(ctx, want)
+		stream, err = l.checkedStream(ctx, of)
 	}
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (h *history) tick(t testing.TB, d events.Draft) {
 func (h *history) publish(t testing.TB, m events.Message) {
 	t.Helper()
 	h.seq++
-	if _, err := h.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}); err != nil {
+	if _, err := h.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}, jetstream.WithStallWait(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,13 +9,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/durable"
 	"fleetlog/internal/process"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 )
 
 func main() { os.Exit(process.Main(command())) }
@@ -39,16 +43,19 @@ Exit status: 0 after SIGTERM; 1 when it fails; 78 when its configuration is refu
 
 func runCommand() *cobra.Command {
 	var c broker.Config
+	var httpListen string
 	var logging process.LogFlags
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "serve until told to stop",
-		Long: `run serves until SIGTERM or SIGINT; clients are then given two seconds to leave.
-With --config the file, in NATS's own format, is used, and flags given win over it.`,
+		Long: `run serves until SIGTERM or SIGINT; a node of a cluster then hands leadership to
+others, and clients are given two seconds to leave. With --config the file, in NATS's own
+format, is used, and flags given win over it. It is ready once JetStream's own health check
+passes: a node of a cluster waits for its peers as long as it takes.`,
 		Example: `embedded-nats run --config ./fleet/embedded-nats.conf
 embedded-nats run --listen 127.0.0.1:4222 --store-dir ./store`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, c, logging) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, c, httpListen, logging) },
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&c.Listen, "listen", "", "address for clients, host:port, where port -1 picks a free one; "+broker.DefaultListen+" without it and a config file")
@@ -58,31 +65,60 @@ embedded-nats run --listen 127.0.0.1:4222 --store-dir ./store`,
 	fs.IntVar(&c.MaxBatch, "max-batch", 0, "messages in one atomic batch; 20000 without it and a config file")
 	fs.BoolVar(&c.NoSync, "no-sync", false, "do not sync every write: a power cut may lose acknowledged ticks")
 	fs.BoolVar(&c.AllowInsecureListen, "allow-insecure-listen", false, "listen beyond loopback although TLS and authentication are not both configured")
+	fs.StringVar(&httpListen, "http-listen", "", "loopback address for /healthz and /readyz; off unless given")
 	logging.Register(fs)
 	return cmd
 }
 
-func run(cmd *cobra.Command, c broker.Config, logging process.LogFlags) error {
+func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process.LogFlags) error {
 	log, err := logging.New(cmd.ErrOrStderr())
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	c.Log = log
+	listener, err := process.ListenIfAsked(cmd.Context(), httpListen, log)
+	if err != nil {
+		return process.ConfigError(err)
+	}
+	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
+	notifier := process.NewNotifier(log)
+	defer notifier.Stopping()
+	c.Log, c.Health = log, func(err error) {
+		health.SetReady(err)
+		notifier.Watchdog()
+		if err != nil {
+			notifier.Status(err.Error())
+			notifier.ExtendTimeout(startExtension)
+		} else {
+			notifier.Status("healthy")
+		}
+	}
 	b, err := broker.New(c)
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	if err := b.Start(cmd.Context()); err != nil {
+	group, ctx := errgroup.WithContext(cmd.Context())
+	if listener != nil {
+		group.Go(func() error { return process.Serve(ctx, listener, health) })
+	}
+	group.Go(func() error { return serve(ctx, b, log, notifier) })
+	return group.Wait()
+}
+
+// startExtension is what a start that waits for its peers asks the supervisor
+// for, again and again.
+const startExtension = time.Minute
+
+// serve says ready once the server's own health check passes.
+func serve(ctx context.Context, b *broker.Broker, log logrus.FieldLogger, notifier *process.Notifier) error {
+	if err := b.Start(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			return nil
 		}
 		return err
 	}
 	log.WithField("url", b.ClientURL()).WithField("store", b.StoreDir()).Info("ready")
-	notifier := process.NewNotifier(log)
 	notifier.Ready()
-	defer notifier.Stopping()
-	return b.Run(cmd.Context())
+	return b.Run(ctx)
 }
 
 // made is what init has made.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"fleetlog/internal/durable"
@@ -31,6 +32,7 @@ type Config struct {
 	NoSync              bool   // leave writes to the system's own pace: a power cut may lose acknowledged ticks
 	AllowInsecureListen bool   // listen beyond loopback without TLS and authentication
 	Log                 logrus.FieldLogger
+	Health              func(error) // told every second, and more often at the start, how the server fares; nil error: well
 }
 
 // Default limits.
@@ -42,8 +44,15 @@ const (
 	DefaultMaxBatch   = 20000
 )
 
-// readyTimeout bounds the start: recovering a large store takes minutes.
+// readyTimeout bounds the start of a server that waits for no peers: recovering a
+// large store takes minutes.
 const readyTimeout = 10 * time.Minute
+
+// slowStart is when the log says what a start waits for.
+const slowStart = 5 * time.Second
+
+// pollReady is how often the starting server is looked at.
+const pollReady = 50 * time.Millisecond
 
 // lameDuck is how long clients are given to leave at shutdown.
 const lameDuck = 2 * time.Second
@@ -54,6 +63,11 @@ type Broker struct {
 	server *server.Server
 	lock   *durable.Lock
 	logger *logger
+	health func(error)
+
+	starting  sync.WaitGroup
+	inCluster bool
+	bound     time.Duration // of a start that waits for no peers
 }
 
 // ConfigError refuses a configuration.
@@ -92,7 +106,13 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, errors.Join(&ConfigError{err}, lock.Unlock())
 	}
-	b := &Broker{c, s, lock, &logger{log: c.Log}}
+	b := &Broker{
+		config: c, server: s, lock: lock, logger: &logger{log: c.Log}, health: c.Health,
+		inCluster: options.Cluster.Port != 0, bound: readyTimeout,
+	}
+	if b.health == nil {
+		b.health = func(error) {}
+	}
 	s.SetLoggerV2(b.logger, false, false, false)
 	return b, nil
 }
@@ -121,6 +141,9 @@ func (c Config) options() (*server.Options, error) {
 	if o.StoreDir == "" {
 		return nil, errors.New("no store directory: give --store-dir")
 	}
+	if o.Cluster.Port != 0 && cmp.Or(c.Name, o.ServerName) == "" {
+		return nil, errors.New("a node of a cluster needs a name that no other node has: set server_name in the config file")
+	}
 	o.JetStream, o.NoSigs = true, true
 	o.SyncAlways = (o.SyncAlways || o.SyncInterval == 0) && !c.NoSync // an interval is a file's own wish
 	setDefault(&o.ServerName, c.Name, "fleetlog")
@@ -143,36 +166,50 @@ func setDefault[T comparable](option *T, given, fallback T) {
 	}
 }
 
-// Start starts the server and waits until JetStream answers. When it fails, the
-// server is stopped and the store directory free.
+// Start starts the server and waits until JetStream's own health check passes: a
+// node of a cluster as long as its peers make it wait, another server ten minutes
+// at most. When it fails, the server is stopped and the store directory free.
 func (b *Broker) Start(ctx context.Context) error {
-	go b.server.Start()
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	for !b.ready() {
-		if err := b.logger.fatal(); err != nil {
-			return errors.Join(fmt.Errorf("start server: %w", err), b.Close())
+	b.starting.Go(b.server.Start)
+	look := time.NewTicker(pollReady)
+	defer look.Stop()
+	slow, tooLong := time.NewTimer(slowStart), time.NewTimer(b.bound)
+	defer slow.Stop()
+	defer tooLong.Stop()
+	for stored := false; ; {
+		unhealthy, stores := b.Healthy(), b.server.JetStreamEnabled()
+		fatal := b.logger.fatal()
+		switch {
+		case fatal != nil:
+			return b.notStarted(fatal)
+		case stored && !stores:
+			return b.notStarted(ErrJetStreamDisabled)
 		}
-		if !b.server.Running() && !b.server.ReadyForConnections(pollReady) {
-			if err := b.logger.fatal(); err != nil {
-				return errors.Join(fmt.Errorf("start server: %w", err), b.Close())
+		b.health(unhealthy)
+		if unhealthy == nil {
+			return nil
+		}
+		stored = stores
+		select {
+		case <-ctx.Done():
+			return b.notStarted(context.Cause(ctx))
+		case <-slow.C:
+			b.config.Log.WithError(unhealthy).Warn("not ready yet")
+		case <-tooLong.C:
+			if !b.inCluster {
+				return b.notStarted(fmt.Errorf("not ready in %s: %w", b.bound, unhealthy))
 			}
-		}
-		if ctx.Err() != nil {
-			return errors.Join(fmt.Errorf("start server: %w", context.Cause(ctx)), b.Close())
+		case <-look.C:
 		}
 	}
-	return nil
 }
 
-// pollReady is how long one look at the starting server waits.
-const pollReady = 50 * time.Millisecond
-
-func (b *Broker) ready() bool {
-	return b.server.ReadyForConnections(pollReady) && b.server.JetStreamEnabled() && b.Healthy() == nil
+func (b *Broker) notStarted(err error) error {
+	return errors.Join(fmt.Errorf("start server: %w", err), b.Close())
 }
 
-// Healthy asks the server's own health check.
+// Healthy asks the server's own health check: of a node of a cluster also, that
+// it knows a leader and holds what the leader does.
 func (b *Broker) Healthy() error {
 	status := b.server.Healthz(&server.HealthzOptions{})
 	if status.StatusCode == 200 || status.Status == "ok" {
@@ -188,11 +225,13 @@ var ErrJetStreamDisabled = errors.New("JetStream has disabled itself")
 // watchEvery is how often the running server is looked at.
 const watchEvery = time.Second
 
-// Run blocks until ctx ends, then lets clients leave and stops the server. It
-// ends with [ErrJetStreamDisabled] when the server stops storing by itself.
+// Run blocks until ctx ends. Then it hands leadership to other nodes, lets clients
+// leave, and stops the server. It ends with [ErrJetStreamDisabled] when the server
+// stops storing by itself.
 func (b *Broker) Run(ctx context.Context) error {
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
+	healthy := true
 	for {
 		select {
 		case <-ctx.Done():
@@ -202,14 +241,28 @@ func (b *Broker) Run(ctx context.Context) error {
 			if !b.server.JetStreamEnabled() {
 				return errors.Join(ErrJetStreamDisabled, b.logger.fatal(), b.Close())
 			}
+			healthy = b.watchHealth(healthy)
 		}
 	}
+}
+
+func (b *Broker) watchHealth(before bool) (healthy bool) {
+	unhealthy := b.Healthy()
+	b.health(unhealthy)
+	healthy = unhealthy == nil
+	if healthy && !before {
+		b.config.Log.Info("healthy again")
+	} else if !healthy && before {
+		b.config.Log.WithError(unhealthy).Warn("not healthy")
+	}
+	return healthy
 }
 
 // Close stops the server at once and frees the store directory.
 func (b *Broker) Close() error {
 	b.server.Shutdown()
 	b.server.WaitForShutdown()
+	b.starting.Wait() // one that was cut off may still be at the store
 	return b.lock.Unlock()
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fleetlog/internal/durable"
 
@@ -72,6 +73,12 @@ func TestRefusedConfigurations(t *testing.T) {
 		"no such config file":    func(c *Config) { c.ConfigFile = file + ".conf" },
 		"a broken config file":   func(c *Config) { c.ConfigFile = configFile(t, "jetstream {") },
 		"an unknown setting":     func(c *Config) { c.ConfigFile = configFile(t, "jetstraem: true\n") },
+		"a node of a cluster without a name": func(c *Config) {
+			c.ConfigFile = configFile(t, "cluster { name: c, listen: 127.0.0.1:-1 }\n")
+		},
+		"a node of a cluster without a name for that": func(c *Config) {
+			c.ConfigFile = configFile(t, "server_name: one\ncluster { listen: 127.0.0.1:-1 }\n")
+		},
 		"options that clash": func(c *Config) {
 			c.ConfigFile = configFile(t, "accounts { A { users: [{ user: a, password: b }] } }\nno_auth_user: x\n")
 		},
@@ -141,6 +148,20 @@ func TestPortInUse(t *testing.T) {
 		t.Errorf("start with another door: %v, want the address in use", err)
 	}
 	wantFree(t, other)
+}
+
+// TestStartIsBounded demands that a server that does not become ready is given up.
+func TestStartIsBounded(t *testing.T) {
+	c := config(t)
+	b, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.bound = time.Nanosecond
+	if err := b.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "not ready in 1ns: server is ") {
+		t.Errorf("start: %v, want it given up", err)
+	}
+	wantFree(t, c)
 }
 
 func TestStartIsCancelled(t *testing.T) {

@@ -94,7 +94,7 @@ func TestOpenToNobodyUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := config(t)
-			config.Listen, config.ConfigFile = "", configFile(t, c.file)
+			config.Name, config.Listen, config.ConfigFile = "one", "", configFile(t, c.file)
 			o, err := config.options()
 			if err != nil {
 				t.Fatal(err)

@@ -86,6 +86,7 @@ func (s *stage) show(prefix, line string) {
 func (s *stage) run(prefix, program string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.Command(program, args...) //nolint:gosec,noctx // the demo's own programs, stopped by close
 	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+s.path("seen"))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -137,7 +138,9 @@ func (s *stage) close() error {
 
 // ask runs fleetlog and returns its answer.
 func (s *stage) ask(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, s.path("fleetlog"), args...).Output() //nolint:gosec // the demo's own program
+	cmd := exec.CommandContext(ctx, s.path("fleetlog"), args...) //nolint:gosec // the demo's own program
+	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+s.path("seen"))
+	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
 }
 

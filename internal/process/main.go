@@ -131,10 +131,13 @@ func (e *codeError) ExitCode() int { return e.code }
 func Exit(code int, err error) error { return &codeError{code, err} }
 
 // ConfigError marks a daemon's configuration as refused: exit code 78, so that
-// systemd does not restart it in vain. nil stays nil.
+// systemd does not restart it in vain. A disk that is full or broken is nobody's
+// configuration: such an error stays as it is, and so does nil.
 func ConfigError(err error) error {
-	if err == nil {
-		return nil
+	for _, passing := range []error{nil, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO} {
+		if errors.Is(err, passing) {
+			return err
+		}
 	}
 	return Exit(ExitConfig, err)
 }
