@@ -16,7 +16,7 @@ import (
 // lower levels only.
 func level(pkg string) int {
 	switch {
-	case strings.HasPrefix(pkg, "cmd/"), pkg == "internal/demo":
+	case strings.HasPrefix(pkg, "cmd/"), isMain(pkg):
 		return 5
 	case strings.HasPrefix(pkg, "consumers"), strings.HasPrefix(pkg, "producers"):
 		return 4
@@ -29,6 +29,9 @@ func level(pkg string) int {
 	}
 	return 0 // internal/*
 }
+
+// isMain tells the internal programs, which may import everything.
+func isMain(pkg string) bool { return pkg == "internal/demo" || pkg == "internal/soak" }
 
 // siblings must not import each other although they are of one level.
 func siblings(a, b string) bool {
@@ -79,7 +82,7 @@ func checkImport(t *testing.T, name, pkg, imported string) {
 		}
 	case siblings(pkg, ours):
 		t.Errorf("%s: %s imports its sibling %s", name, pkg, ours)
-	case strings.HasPrefix(pkg, "internal/") && pkg != "internal/demo":
+	case strings.HasPrefix(pkg, "internal/") && !isMain(pkg):
 		if level(ours) > level("manifest") {
 			t.Errorf("%s: %s imports %s, which is above manifest", name, pkg, ours)
 		}

@@ -127,7 +127,7 @@ func (s *pasts) provision(p *path) {
 
 func (s *pasts) send(subject string, header map[string][]string, body []byte) {
 	s.t.Helper()
-	if _, err := s.js.PublishMsgAsync(&nats.Msg{Subject: subject, Header: header, Data: body}); err != nil {
+	if _, err := s.js.PublishMsgAsync(&nats.Msg{Subject: subject, Header: header, Data: body}, jetstream.WithStallWait(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 }

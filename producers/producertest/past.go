@@ -42,6 +42,9 @@ type Past struct {
 // pending bounds how many messages are under way unanswered.
 const pending = 4000
 
+// stallWait is how long the broker may take to answer one of them.
+const stallWait = time.Minute
+
 // Append writes the past behind the log's opening; the log must hold no tick,
 // and nobody else may write it. Ticks are stored as single messages, not as
 // batches; no reader can tell. Everything is stored when it returns nil.
@@ -135,7 +138,7 @@ func (a *appending) id(at time.Time) string {
 
 func (a *appending) publish(messages []events.Message) error {
 	for _, m := range messages {
-		if _, err := a.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}); err != nil {
+		if _, err := a.js.PublishMsgAsync(&nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}, jetstream.WithStallWait(stallWait)); err != nil {
 			return err
 		}
 	}
