@@ -3,30 +3,25 @@ package cmd_test
 import (
 	"bytes"
 	"crypto/ed25519"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
-	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/deployment"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/producers/producertest"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 )
 
 const (
-	restarts     = 11
-	shortLog     = 10_000    // events
-	longLog      = 1_000_000 // events
-	eventsAnHour = 120 + 6*5 // ticks, and six statements of four channels and a fleet
+	restarts = 11
+	shortLog = 10_000    // ticks
+	longLog  = 1_000_000 // ticks
 )
 
 // BenchmarkReducerRestart starts a reducer again and again on a short and on a
@@ -108,28 +103,14 @@ func (s *restartScene) write(name string, total int) *longRun {
 	s.b.Helper()
 	fleetName, err := events.ParseFleetName(name)
 	s.must(err)
-	writer, err := events.NewWriter(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)))
-	s.must(err)
 	nc, err := nats.Connect(s.url)
 	s.must(err)
 	defer nc.Close()
-	const interval = 30 * time.Second
-	ticks := total * 120 / eventsAnHour
-	begin := time.Now().Add(-time.Duration(ticks) * interval).Truncate(time.Second)
-	log, err := eventlog.Provision(s.b.Context(), nc, eventlog.Place{Fleet: fleetName}, eventlog.Provisioning{
-		Limits: eventlog.DefaultLimits(), Now: begin, Random: uuid.NewRandom,
-		Opening: events.Opening{Writer: writer, Writers: []events.PublicKey{writer.Public()}},
-	})
+	log, err := producertest.Quiet{
+		Fleet: fleetName, Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), Signer: s.signer,
+		Begin: time.Now().Add(-time.Duration(total) * 30 * time.Second), Ticks: total, Release: 120, Hosts: 12, Channels: 4,
+	}.Write(s.b.Context(), nc)
 	s.must(err)
-	s.must(producertest.Append(s.b.Context(), nc, log, producertest.Past{
-		Writer: writer, Trust: s.signer.Trust(), Begin: begin, Interval: interval, Ticks: ticks, Window: 3600, Restate: 10 * time.Minute,
-		Serve: func(number int, at time.Time) (fs.FS, error) {
-			if number%120 != 1 {
-				return nil, nil
-			}
-			return fleetsim.Fleet{Hosts: 12, Channels: 4, Closures: number, Commit: strconv.Itoa(number), SignedAt: at}.Sign(s.signer)
-		},
-	}))
 	end, err := log.LastSequence(s.b.Context())
 	s.must(err)
 	return &longRun{restartScene: s, fleet: name, events: int(end)}

@@ -13,12 +13,12 @@ import (
 	"time"
 
 	"fleetlog/consumers/anchor"
-	"fleetlog/consumers/logtest"
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
+	"fleetlog/producers/producertest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -42,8 +42,8 @@ func write(t testing.TB, nc *nats.Conn, ticks int) *eventlog.Log {
 	t.Helper()
 	fleet, err := events.ParseFleetName("prod")
 	must(t, err)
-	log, err := logtest.Quiet{
-		Fleet: fleet, Key: key(1), Signer: fleetsim.NewEd25519Signer(1), Start: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
+	log, err := producertest.Quiet{
+		Fleet: fleet, Key: key(1), Signer: fleetsim.NewEd25519Signer(1), Begin: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC),
 		Ticks: ticks, Release: 1000, Hosts: 2, Channels: 1,
 	}.Write(t.Context(), nc)
 	must(t, err)

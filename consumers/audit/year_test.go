@@ -9,13 +9,13 @@ import (
 
 	"fleetlog/consumers/audit"
 	"fleetlog/consumers/check"
-	"fleetlog/consumers/logtest"
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
+	"fleetlog/producers/producertest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,7 +39,7 @@ func quiet(t testing.TB, ticks int) (*nats.Conn, *eventlog.Log) {
 	t.Cleanup(nc.Close)
 	fleet, err := events.ParseFleetName("prod")
 	must(t, err)
-	q := logtest.Year(fleet, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), signer)
+	q := producertest.Year(fleet, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), signer)
 	q.Ticks = ticks
 	log, err := q.Write(t.Context(), nc)
 	must(t, err)

@@ -16,12 +16,12 @@ import (
 
 	"fleetlog/consumers/bundle"
 	"fleetlog/consumers/check"
-	"fleetlog/consumers/logtest"
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
+	"fleetlog/producers/producertest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -46,9 +46,9 @@ func quiet(t testing.TB, ticks, release int) (jetstream.JetStream, *eventlog.Log
 	t.Cleanup(nc.Close)
 	fleet, err := events.ParseFleetName("prod")
 	must(t, err)
-	log, err := logtest.Quiet{
+	log, err := producertest.Quiet{
 		Fleet: fleet, Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)), Signer: signer,
-		Start: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Ticks: ticks, Release: release, Hosts: 4, Channels: 2,
+		Begin: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Ticks: ticks, Release: release, Hosts: 4, Channels: 2,
 	}.Write(t.Context(), nc)
 	must(t, err)
 	js, err := jetstream.New(nc)
