@@ -294,23 +294,38 @@ func TestProvisionRefusesDrift(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, weaken := range map[string]func(*jetstream.StreamConfig){
-		"a maximum age": func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
-		"compression":   func(c *jetstream.StreamConfig) { c.Compression = jetstream.S2Compression },
-	} {
-		weak := stream.CachedInfo().Config
-		weaken(&weak)
-		if _, err := js.UpdateStream(t.Context(), weak); err != nil {
-			t.Fatal(err)
-		}
-		var drift *eventlog.DriftError
-		if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: fleetName(t)}); !errors.As(err, &drift) || len(drift.Differences) != 1 {
-			t.Errorf("open with %s: %v, want a DriftError of one difference", name, err)
-		}
+	weak := stream.CachedInfo().Config
+	weak.MaxAge = time.Hour
+	if _, err := js.UpdateStream(t.Context(), weak); err != nil {
+		t.Fatal(err)
+	}
+	var drift *eventlog.DriftError
+	if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: fleetName(t)}); !errors.As(err, &drift) || len(drift.Differences) != 1 {
+		t.Errorf("open with a maximum age: %v, want a DriftError of one difference", err)
 	}
 	other := events.FleetName{}
 	if _, err := eventlog.Open(t.Context(), nc, eventlog.Place{Fleet: other}); err == nil {
 		t.Error("open without streams: no error")
+	}
+}
+
+// TestCompression: what one server stores alone may be compressed, and is when it
+// is made; replicated streams must not be.
+func TestCompression(t *testing.T) {
+	for replicas, want := range map[int]jetstream.StoreCompression{1: jetstream.S2Compression, 3: jetstream.NoCompression} {
+		config := eventlog.EventsConfig(fleetName(t), eventlog.Limits{Events: 1 << 20, Replicas: replicas})
+		if config.Compression != want {
+			t.Errorf("with %d replicas compression is %s, want %s", replicas, config.Compression, want)
+		}
+		for _, c := range []jetstream.StoreCompression{jetstream.NoCompression, jetstream.S2Compression} {
+			have := config
+			have.Compression = c
+			var drift *eventlog.DriftError
+			refused := errors.As(eventlog.Drift(config, have), &drift)
+			if refused != (replicas > 1 && c == jetstream.S2Compression) {
+				t.Errorf("%d replicas with %s compression: refused %v", replicas, c, refused)
+			}
+		}
 	}
 }
 

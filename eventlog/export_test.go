@@ -7,6 +7,12 @@ import (
 	"fleetlog/events"
 )
 
+// What streams are made with, and compared with.
+var (
+	EventsConfig = eventsConfig
+	Drift        = drift
+)
+
 // Hasten shortens every wait for an answer of the broker.
 func (l *Log) Hasten(d time.Duration) { l.wait = waits{d, d} }
 

@@ -50,16 +50,24 @@ func artifactsConfig(fleet events.FleetName, limits Limits) jetstream.StreamConf
 	return c
 }
 
-// commonConfig leaves compression off: a server that compresses a replicated stream
-// does so, at a restart, with the block that it goes on writing to, and cannot read
-// that block when it is restarted again (seen with nats-server 2.15.2).
 func commonConfig(replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Storage: jetstream.FileStorage, Compression: jetstream.NoCompression,
+		Storage: jetstream.FileStorage, Compression: compression(replicas),
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 		DenyDelete: true, DenyPurge: true, AllowAtomicPublish: true, AllowDirect: true,
 		MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxConsumers: maxConsumers, Replicas: replicas,
 	}
+}
+
+// compression is off where there are replicas: a server that compresses a
+// replicated stream does so, at a restart, with the block that it goes on writing
+// to, and cannot read that block when it is restarted again (seen with nats-server
+// 2.15.2).
+func compression(replicas int) jetstream.StoreCompression {
+	if replicas > 1 {
+		return jetstream.NoCompression
+	}
+	return jetstream.S2Compression
 }
 
 // Difference is one setting of a stream that is not what the log needs.
@@ -90,7 +98,9 @@ func drift(want, have jetstream.StreamConfig) error {
 		}
 	}
 	check("storage", want.Storage, have.Storage)
-	check("compression", want.Compression, have.Compression)
+	if have.Replicas > 1 { // what one server stores alone may be compressed or not
+		check("compression of a replicated stream", compression(have.Replicas), have.Compression)
+	}
 	check("retention", want.Retention, have.Retention)
 	check("discard", want.Discard, have.Discard)
 	check("discard new per subject", want.DiscardNewPerSubject, have.DiscardNewPerSubject)
