@@ -10,6 +10,7 @@ import (
 	"fleetlog/consumers/anchor"
 	"fleetlog/consumers/check"
 	"fleetlog/eventlog"
+	"fleetlog/events"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -34,10 +35,17 @@ func (f *logFlags) openKnown(cmd *cobra.Command, nc *nats.Conn, place eventlog.P
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil, nil, err
-	case err != nil: // an answer does not depend on it
+	case err != nil && !isOfReading(err): // an answer does not depend on it
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.Root().Name(), err)
 	}
 	return log, known, nil
+}
+
+// isOfReading tells errors that whoever reads the log further will meet and tell.
+func isOfReading(err error) bool {
+	var unknown *events.UnknownTypeError
+	var gap *eventlog.GapError
+	return errors.As(err, &unknown) || errors.As(err, &gap) || errors.Is(err, eventlog.ErrUnavailable)
 }
 
 // memoryDir is where heads are remembered; empty: nowhere.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -140,12 +142,12 @@ func TestNodeWaitsForItsPeers(t *testing.T) {
 }
 
 // servingCluster runs a cluster whose nodes are healthy, each until it is told to
-// stop.
-func servingCluster(ctx context.Context, t *testing.T) (urls []string, stops map[string]func() error) {
+// stop. What it returns is by the nodes' names.
+func servingCluster(ctx context.Context, t *testing.T) (urls map[string]string, stops map[string]func() error) {
 	t.Helper()
 	var servers []*Broker
 	var said [3]fares
-	stops = make(map[string]func() error)
+	urls, stops = make(map[string]string), make(map[string]func() error)
 	for n, c := range nodes(t) {
 		said[n].last = errors.New("has said nothing")
 		c.Health = said[n].tell
@@ -155,9 +157,19 @@ func servingCluster(ctx context.Context, t *testing.T) (urls []string, stops map
 	}
 	for n, server := range servers {
 		until(ctx, t, "a healthy node", func() bool { return said[n].say("") })
-		urls = append(urls, server.ClientURL())
+		urls[server.config.Name] = server.ClientURL()
 	}
 	return urls, stops
+}
+
+func dial(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
 }
 
 // TestLeadershipIsHandedOver stops the node that leads a stream: before it has
@@ -167,12 +179,7 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	urls, stops := servingCluster(ctx, t)
-	nc, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(dial(t, slices.Collect(maps.Values(urls))[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +188,8 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := stream.CachedInfo().Cluster.Leader
+	delete(urls, before) // what is said while a client changes its node is lost to it
+	nc := dial(t, slices.Collect(maps.Values(urls))[0])
 	elected, err := nc.SubscribeSync("$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.S")
 	if err != nil {
 		t.Fatal(err)
