@@ -23,7 +23,7 @@ const (
 	looksARound   = 1000
 	lookPause     = time.Millisecond
 	leastChanges  = 5.0 // of the set, a second, in a round that counts
-	killPatience  = 4 * time.Minute
+	killPatience  = 8 * time.Minute
 	killSeedEntry = "FLEETLOG_KILL_SEED"
 )
 

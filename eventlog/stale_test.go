@@ -31,7 +31,7 @@ func (f *former) answer(request *nats.Msg) {
 	if err != nil {
 		return
 	}
-	said := strings.ReplaceAll(string(reply.Data), `"num_replicas":1`, `"num_replicas":3`)
+	said := strings.NewReplacer(`"num_replicas":1`, `"num_replicas":3`, `"compression":"s2"`, `"compression":"none"`).Replace(string(reply.Data))
 	info, message := strings.Contains(api, "STREAM.INFO."), strings.Contains(api, "STREAM.MSG.GET.")
 	if (info || message) && f.stale.Add(-1) >= 0 {
 		said = lastSequence.ReplaceAllString(said, `"last_seq":2`)

@@ -132,7 +132,11 @@ func (d *Directory) saveCheckpoint(c Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	return durable.Replace(filepath.Join(d.path, checkpointName), data, 0o600)
+	path := filepath.Join(d.path, checkpointName)
+	if err := durable.RemoveTemporary(path); err != nil { // what an attempt has left that could not clear it away
+		return err
+	}
+	return durable.Replace(path, data, 0o600)
 }
 
 // loadCheckpoint returns nil when there is none. Error: [*DamagedError]; any

@@ -54,9 +54,6 @@ func Open(path string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	if err := durable.RemoveTemporary(filepath.Join(path, checkpointName)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open state directory: %w", err), lock.Unlock())
-	}
 	return &Directory{path, lock}, nil
 }
 
