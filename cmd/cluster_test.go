@@ -36,10 +36,10 @@ var (
 // ticksBetween are acknowledged between two faults at least.
 const ticksBetween = 2 * ticksASecond
 
-// TestClusterKeepsEveryTick kills, suspends, restarts and wipes nodes of a cluster of three
-// while one writer appends twenty ticks a second, and
-// another one gets in its way. Every tick that was acknowledged
-// is in the log, where it was acknowledged, and once; and the log is one chain.
+// TestClusterKeepsEveryTick kills, suspends, restarts and wipes nodes of a cluster
+// of three while one writer appends twenty ticks a second, and another one gets in
+// its way. Every tick that was acknowledged is in the log, where it was
+// acknowledged, and once; and the log is one chain.
 func TestClusterKeepsEveryTick(t *testing.T) {
 	s := newClusterScene(t)
 	load, stop := startLoad(t, s.cluster.URL(), s.writers)
