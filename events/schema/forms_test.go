@@ -7,15 +7,12 @@ import (
 	"fleetlog/manifest"
 )
 
-const (
-	maxInteger = 1<<53 - 1
-	hex12      = "[0-9a-f]{12}$"
-)
+const maxInteger = 1<<53 - 1
 
 // uuid is the form of a lower-case UUID of a version.
 func uuid(version string) object {
 	return of("type", "string", "format", "uuid",
-		"pattern", "^[0-9a-f]{8}-[0-9a-f]{4}-"+version+"[0-9a-f]{3}-[89ab][0-9a-f]{3}-"+hex12)
+		"pattern", "^[0-9a-f]{8}-[0-9a-f]{4}-"+version+"[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 }
 
 func integer(from uint64) object {
