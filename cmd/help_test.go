@@ -15,7 +15,7 @@ func TestHelpIsAPageOfTheManual(t *testing.T) {
 		"reducer":       {"", "rebuild", "run"},
 		"embedded-nats": {"", "init", "run"},
 		"fleetlog": {
-			"", "anchor", "audit", "canonicalize", "diff", "events", "explain", "export", "fsck", "history", "mirror", "provision", "replay", "show", "trace", "verify", "verify fleet", "verify release", "verify rollout", "why",
+			"", "anchor", "audit", "canonicalize", "diff", "events", "explain", "export", "fsck", "history", "mirror", "provision", "replay", "schema", "show", "trace", "verify", "verify fleet", "verify release", "verify rollout", "why",
 		},
 	} {
 		var found []string

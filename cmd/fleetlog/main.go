@@ -30,7 +30,7 @@ Exit status: 0 yes, 1 no, 2 could not tell.`,
 		Args: cobra.NoArgs,
 	}
 	root.AddCommand(provisionCommand(), mirrorCommand(), headCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand(),
-		historyCommand(), diffCommand(), traceCommand(), whyCommand(), replayCommand(), explainCommand(),
+		historyCommand(), diffCommand(), traceCommand(), whyCommand(), replayCommand(), explainCommand(), schemaCommand(),
 		auditCommand(), exportCommand(), anchorCommand())
 	root.SetArgs(arguments())
 	root.Version = process.Version()
