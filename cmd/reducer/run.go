@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"fleetlog/consumers/follower"
 	"fleetlog/consumers/web"
 	"fleetlog/internal/process"
 
@@ -23,14 +24,16 @@ of the log when there is none. It is ready once everything stored is folded.
 
 With --http-listen it serves the set as a control plane does, under
 /v1/fleet.resolved and /v1/rollouts/ID with /sig behind each, /v1/set for what it
-is made of, and /healthz, /readyz and /metrics.`,
+is made of, and /healthz, /readyz and /metrics. With --http-cert, --http-key and
+--http-client-ca it does so over mutual TLS, to other machines, too; agents and
+pollers take it for a control plane.`,
 		Example: `reducer run --fleet prod --state-dir /var/lib/reducer --trust-file trust.json \
   --writer-key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= --http-listen 127.0.0.1:9478`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
 	c.flags(cmd.Flags())
-	cmd.Flags().StringVar(&c.httpListen, "http-listen", "", "loopback address to serve the set and /healthz on; off unless given")
+	c.http.Flags(cmd.Flags(), "the set and /healthz")
 	return cmd
 }
 
@@ -42,7 +45,7 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	if err := c.validate(); err != nil {
 		return process.ConfigError(err)
 	}
-	listener, err := process.ListenIfAsked(cmd.Context(), c.httpListen, log)
+	listener, err := c.http.Listen(cmd.Context(), log)
 	if err != nil {
 		return process.ConfigError(err)
 	}
@@ -60,12 +63,21 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	defer func() { err = errors.Join(err, closeAll()) }()
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
-		mux := http.NewServeMux()
-		mux.Handle("/", health)
-		(&web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now}).Register(mux)
-		group.Go(func() error { return process.Serve(ctx, listener, mux) })
+		group.Go(func() error { return process.Serve(ctx, listener, c.handler(reducer, health), log) })
 	}
 	group.Go(func() error { return reducer.Run(ctx) })
 	defer notifier.Stopping()
 	return group.Wait()
+}
+
+// handler serves the reducer's set, and beside it how the process is.
+func (c *config) handler(reducer *follower.Reducer, health *process.Health) http.Handler {
+	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready}
+	health.Note = func() string {
+		if server.Stale() {
+			return "the set is stale: its source has signed nothing newer"
+		}
+		return ""
+	}
+	return server.Handler(health)
 }
