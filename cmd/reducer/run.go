@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"fleetlog/consumers/follower"
@@ -10,6 +9,7 @@ import (
 	"fleetlog/internal/process"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -49,7 +49,8 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
+	metrics := prometheus.NewRegistry()
+	health := process.NewHealth(metrics, func() error { return nil })
 	notifier := process.NewNotifier(log)
 	reducer, closeAll, err := c.reducer(log, func(err error) {
 		health.SetReady(err)
@@ -63,15 +64,18 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	defer func() { err = errors.Join(err, closeAll()) }()
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
-		group.Go(func() error { return process.Serve(ctx, listener, c.handler(reducer, health), log) })
+		server := c.server(reducer, health)
+		metrics.MustRegister(&web.Metrics{Server: server, Version: process.Version()}, c.http.Metrics(),
+			collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		group.Go(func() error { return process.Serve(ctx, listener, server.Handler(health), log) })
 	}
 	group.Go(func() error { return reducer.Run(ctx) })
 	defer notifier.Stopping()
 	return group.Wait()
 }
 
-// handler serves the reducer's set, and beside it how the process is.
-func (c *config) handler(reducer *follower.Reducer, health *process.Health) http.Handler {
+// server serves the reducer's set, whose staleness /readyz tells.
+func (c *config) server(reducer *follower.Reducer, health *process.Health) *web.Server {
 	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready}
 	health.Note = func() string {
 		if server.Stale() {
@@ -79,5 +83,5 @@ func (c *config) handler(reducer *follower.Reducer, health *process.Health) http
 		}
 		return ""
 	}
-	return server.Handler(health)
+	return server
 }

@@ -18,6 +18,14 @@ type release struct {
 	set    *manifest.Set
 	routes *http.ServeMux
 	shown  view.Set // for its windows
+
+	channels []channel // with hosts, by name
+}
+
+// channel is one that the fleet has hosts in.
+type channel struct {
+	name   string
+	window manifest.Window
 }
 
 // release returns the set's release, nil without a set. It is made once for a
@@ -36,6 +44,11 @@ func (s *Server) release(set *manifest.Set) *release {
 
 func publish(set *manifest.Set, policy manifest.Policy) *release {
 	r := &release{set: set, routes: http.NewServeMux(), shown: view.Of(set, nil, view.Resolved{}, policy)}
+	for _, p := range manifest.Project(set.Fleet(), manifest.SchemeOf(set.Fleet().Value())) {
+		if !p.Idle {
+			r.channels = append(r.channels, channel{p.Channel, policy.For(set.Fleet().Value(), p.Channel).Window})
+		}
+	}
 	fleet := pairOf(set.Fleet().Received())
 	rollouts := make(map[string]pair)
 	for _, rollout := range set.Rollouts() {

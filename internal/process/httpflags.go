@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 )
@@ -16,6 +17,8 @@ type HTTPFlags struct {
 	Address             string
 	AllowRemote         bool
 	Cert, Key, ClientCA string
+
+	inForce *watched[*tls.Config] // once listening with certificates
 }
 
 // Flags registers the flags. what is served, for the help text.
@@ -73,6 +76,7 @@ func (h *HTTPFlags) config(log logrus.FieldLogger) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.inForce = files
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -95,4 +99,18 @@ func (h *HTTPFlags) load() (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true,
 		Certificates: []tls.Certificate{certificate}, ClientCAs: clients, ClientAuth: tls.VerifyClientCertIfGiven,
 	}, nil
+}
+
+// Metrics says when the certificate that is served ends; 0 while none is.
+func (h *HTTPFlags) Metrics() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "nixfleet_tls_cert_expiry_timestamp_seconds", Help: "When the certificate in use ends; 0 without one.",
+		ConstLabels: prometheus.Labels{"use": "http"},
+	}, func() float64 {
+		if h.inForce == nil {
+			return 0
+		}
+		config, _ := h.inForce.inForce()
+		return float64(config.Certificates[0].Leaf.NotAfter.Unix())
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 )
@@ -111,6 +112,37 @@ func TestHTTPSResumesNothing(t *testing.T) {
 			t.Errorf("resumed: %t, protocol %q", response.TLS.DidResume, response.TLS.NegotiatedProtocol)
 		}
 	}
+}
+
+func TestCertificateExpiryIsAMetric(t *testing.T) {
+	a := newAuthority(t)
+	dir := t.TempDir()
+	files := a.client(t, dir, "server")
+	flags := HTTPFlags{Address: "127.0.0.1:0", Cert: files.Cert, Key: files.Key, ClientCA: files.CA}
+	metrics := prometheus.NewPedanticRegistry()
+	metrics.MustRegister(flags.Metrics())
+	check := func(want float64) {
+		t.Helper()
+		families, err := metrics.Gather()
+		if err != nil || len(families) != 1 {
+			t.Fatalf("%d metrics, %v", len(families), err)
+		}
+		if got := families[0].Metric[0].Gauge.GetValue(); got != want {
+			t.Errorf("%s is %f, want %f", families[0].GetName(), got, want)
+		}
+	}
+	check(0)
+	log, _ := logtest.NewNullLogger()
+	l, err := flags.Listen(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	served, err := readCertificate(namedFile{"", files.Cert}, namedFile{"", files.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(float64(served.Leaf.NotAfter.Unix()))
 }
 
 func TestHTTPFlagsRefusals(t *testing.T) {
