@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"fleetlog/consumers/web"
 	"fleetlog/internal/broker/brokertest"
@@ -28,7 +29,7 @@ func (s *scene) serveSet() (url string) {
 	}
 	listener, err := flags.Listen(s.t.Context(), s.config.Log)
 	s.must(err)
-	server := &web.Server{Source: s.reducer, Policy: manifest.Policy{Window: window}, Clock: s.clock, Ready: func() error { return nil }}
+	server := &web.Server{Source: s.reducer, Policy: manifest.Policy{Window: window}, Clock: s.clock, Ready: func() error { return nil }, Log: s.reducer.Followed, KeepAlive: 10 * time.Millisecond}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	served := make(chan error, 1)
 	go func() { served <- process.Serve(ctx, listener, server.Handler(http.NotFoundHandler()), s.config.Log) }()

@@ -24,7 +24,7 @@ of the log when there is none. It is ready once everything stored is folded.
 
 With --http-listen it serves the set as a control plane does, under
 /v1/fleet.resolved and /v1/rollouts/ID with /sig behind each, /v1/set for what it
-is made of, and /healthz, /readyz and /metrics. With --http-cert, --http-key and
+is made of, /v1/events for the log as it grows, and /healthz, /readyz and /metrics. With --http-cert, --http-key and
 --http-client-ca it does so over mutual TLS, to other machines, too; agents and
 pollers take it for a control plane.`,
 		Example: `reducer run --fleet prod --state-dir /var/lib/reducer --trust-file trust.json \
@@ -76,7 +76,7 @@ func run(cmd *cobra.Command, c *config) (err error) {
 
 // server serves the reducer's set, whose staleness /readyz tells.
 func (c *config) server(reducer *follower.Reducer, health *process.Health) *web.Server {
-	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready}
+	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready, Log: reducer.Followed}
 	health.Note = func() string {
 		if server.Stale() {
 			return "the set is stale: its source has signed nothing newer"

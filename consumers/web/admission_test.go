@@ -3,8 +3,11 @@ package web_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
@@ -150,6 +153,21 @@ func TestCertificates(t *testing.T) {
 	} {
 		if response, err := client.Get(s.ours + "/healthz"); err == nil {
 			t.Errorf("%s: %s, want no answer", name, response.Status)
+		}
+	}
+}
+
+// TestNamelessCertificate: as there, a certificate without a common name is none.
+func TestNamelessCertificate(t *testing.T) {
+	h := &held{state: fold.State{Set: setOf(t, release(t, fleetsim.Fleet{Hosts: 4, Channels: 2, Commit: "aaaa", SignedAt: epoch}))}}
+	for name, want := range map[string]int{"": http.StatusUnauthorized, "operator": http.StatusOK} {
+		shown := &x509.Certificate{Subject: pkix.Name{CommonName: name}, NotAfter: epoch}
+		request := httptest.NewRequest(http.MethodGet, "/v1/fleet.resolved", nil)
+		request.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{shown}, VerifiedChains: [][]*x509.Certificate{{shown}}}
+		w := httptest.NewRecorder()
+		server(h, epoch).Handler(http.NotFoundHandler()).ServeHTTP(w, request)
+		if w.Code != want {
+			t.Errorf("name %q: %d, want %d", name, w.Code, want)
 		}
 	}
 }

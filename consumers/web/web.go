@@ -12,6 +12,7 @@ import (
 	"fleetlog/consumers/fold"
 	"fleetlog/consumers/follower"
 	"fleetlog/consumers/view"
+	"fleetlog/eventlog"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json"
@@ -29,6 +30,9 @@ type Server struct {
 	Clock  func() time.Time
 	Ready  func() error // why the source may be behind the log; nil while it is not
 
+	Log       func() *eventlog.Log // that the source follows, nil while it is not open; a nil func: no /v1/events
+	KeepAlive time.Duration        // how often a client that listens is written to; 0: 15 s
+
 	newest atomic.Pointer[release]
 }
 
@@ -43,7 +47,8 @@ const StateHeader = "X-Fleetlog-State"
 // certificate, and without a set everything is 503. What they add are an ETag of
 // body and signature together, so that either route of a pair that was signed
 // anew has a new one, and [StateHeader]. All routes of one answer are of one
-// set: an id that left the set is 404. /v1/set says what is held.
+// set: an id that left the set is 404. /v1/set says what is held, and /v1/events
+// streams the log.
 //
 // Over TLS everything but /healthz demands a client certificate that has not
 // expired and has a common name; that it is of the right authority is the
@@ -54,6 +59,9 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 	mux.Handle("/healthz", rest)
 	mux.Handle("/v1/", http.HandlerFunc(s.controlPlane))
 	mux.Handle("/v1/set", inProtocol(s.authenticated(read(s.set))))
+	if s.Log != nil {
+		mux.Handle("/v1/events", inProtocol(s.authenticated(read(s.events()))))
+	}
 	return mux
 }
 
