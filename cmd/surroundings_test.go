@@ -70,7 +70,8 @@ func readyURL(lines *bufio.Reader) (url, said string) {
 // startPlane serves a release directory as a control plane does, over mutual
 // TLS, and lets the poller find it by its environment. Beside the client's
 // files in tls/ there are those of a certificate that has expired, in
-// tls/expired/, and of another authority, in tls/other/.
+// tls/expired/, and of another authority, in tls/other/; and those of a server of
+// the same authority, in tls/server/.
 func startPlane(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: plane dir")
@@ -83,6 +84,8 @@ func startPlane(ts *testscript.TestScript, neg bool, args []string) {
 	other, err := fleetsim.NewPKI(now)
 	ts.Check(err)
 	clientFiles(ts, other, "tls/other", now.Add(time.Hour))
+	ts.Check(os.Mkdir(ts.MkAbs("tls/server"), 0o700))
+	ts.Check(pki.WriteServer(ts.MkAbs("tls/server")))
 
 	plane, err := fleetsim.Start(context.Background(), pki, 0)
 	ts.Check(err)

@@ -98,7 +98,7 @@ func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process
 	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
-		group.Go(func() error { return process.Serve(ctx, listener, health) })
+		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
 	group.Go(func() error { return serve(ctx, b, log, notifier) })
 	return group.Wait()

@@ -46,7 +46,7 @@ func run(cmd *cobra.Command, c *config) error {
 	defer nc.Close()
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
-		group.Go(func() error { return process.Serve(ctx, listener, health) })
+		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
 	// Ready means configured and running; that the control plane answers is not
 	// part of it, or its outage would become a restart loop.

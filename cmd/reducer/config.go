@@ -29,7 +29,7 @@ type config struct {
 	firstUse      bool
 	acceptLineage string
 	acceptGap     uint64
-	httpListen    string
+	http          process.HTTPFlags
 	domain        string
 	endpoint      process.Endpoint
 	logging       process.LogFlags

@@ -2,13 +2,14 @@ package main
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
+	"fleetlog/consumers/follower"
 	"fleetlog/consumers/web"
 	"fleetlog/internal/process"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -23,14 +24,16 @@ of the log when there is none. It is ready once everything stored is folded.
 
 With --http-listen it serves the set as a control plane does, under
 /v1/fleet.resolved and /v1/rollouts/ID with /sig behind each, /v1/set for what it
-is made of, and /healthz, /readyz and /metrics.`,
+is made of, /v1/events for the log as it grows, and /healthz, /readyz and /metrics. With --http-cert, --http-key and
+--http-client-ca it does so over mutual TLS, to other machines, too; agents and
+pollers take it for a control plane.`,
 		Example: `reducer run --fleet prod --state-dir /var/lib/reducer --trust-file trust.json \
   --writer-key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= --http-listen 127.0.0.1:9478`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
 	c.flags(cmd.Flags())
-	cmd.Flags().StringVar(&c.httpListen, "http-listen", "", "loopback address to serve the set and /healthz on; off unless given")
+	c.http.Flags(cmd.Flags(), "the set and /healthz")
 	return cmd
 }
 
@@ -42,11 +45,12 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	if err := c.validate(); err != nil {
 		return process.ConfigError(err)
 	}
-	listener, err := process.ListenIfAsked(cmd.Context(), c.httpListen, log)
+	listener, err := c.http.Listen(cmd.Context(), log)
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
+	metrics := prometheus.NewRegistry()
+	health := process.NewHealth(metrics, func() error { return nil })
 	notifier := process.NewNotifier(log)
 	reducer, closeAll, err := c.reducer(log, func(err error) {
 		health.SetReady(err)
@@ -60,12 +64,24 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	defer func() { err = errors.Join(err, closeAll()) }()
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
-		mux := http.NewServeMux()
-		mux.Handle("/", health)
-		(&web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now}).Register(mux)
-		group.Go(func() error { return process.Serve(ctx, listener, mux) })
+		server := c.server(reducer, health)
+		metrics.MustRegister(&web.Metrics{Server: server, Version: process.Version()}, c.http.Metrics(),
+			collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		group.Go(func() error { return process.Serve(ctx, listener, server.Handler(health), log) })
 	}
 	group.Go(func() error { return reducer.Run(ctx) })
 	defer notifier.Stopping()
 	return group.Wait()
+}
+
+// server serves the reducer's set, whose staleness /readyz tells.
+func (c *config) server(reducer *follower.Reducer, health *process.Health) *web.Server {
+	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready, Log: reducer.Followed}
+	health.Note = func() string {
+		if server.Stale() {
+			return "the set is stale: its source has signed nothing newer"
+		}
+		return ""
+	}
+	return server
 }

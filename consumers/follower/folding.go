@@ -97,6 +97,7 @@ func (f *folding) attempt(ctx context.Context, progress func()) error {
 	if err := f.open(ctx); err != nil {
 		return err
 	}
+	f.follows(f.log)
 	f.live = false
 	for {
 		err := f.follow(ctx, progress)

@@ -46,6 +46,7 @@ type Reducer struct {
 	mu       sync.Mutex // guards what serving reads
 	current  fold.State
 	position Position
+	followed *eventlog.Log
 }
 
 // Position is how far the reducer has come.
@@ -95,6 +96,20 @@ func (r *Reducer) serve(s fold.State, p Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.current, r.position = s, p
+}
+
+// Followed is the log that is followed, as it was opened last and found to be the one
+// of the state; nil before. It stays what it is while the broker is away.
+func (r *Reducer) Followed() *eventlog.Log {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.followed
+}
+
+func (r *Reducer) follows(log *eventlog.Log) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.followed = log
 }
 
 // Run follows the log until ctx ends, which gives nil. While the log cannot be

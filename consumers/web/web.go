@@ -5,12 +5,14 @@ package web
 import (
 	"io"
 	"net/http"
-	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"fleetlog/consumers/fold"
 	"fleetlog/consumers/follower"
 	"fleetlog/consumers/view"
+	"fleetlog/eventlog"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json"
@@ -26,34 +28,55 @@ type Server struct {
 	Source Source
 	Policy manifest.Policy // whose windows are shown
 	Clock  func() time.Time
+	Ready  func() error // why the source may be behind the log; nil while it is not
+
+	Log       func() *eventlog.Log // that the source follows, nil while it is not open; a nil func: no /v1/events
+	KeepAlive time.Duration        // how often a client that listens is written to; 0: 15 s
+
+	newest atomic.Pointer[release]
 }
 
-// Register adds the routes under /v1/. Those of a control plane, namely
-// /v1/fleet.resolved and /v1/rollouts/{id}, each with /sig behind it, answer as
-// one does: without a set like one that is not ready. /v1/set says what is held.
-func (s *Server) Register(mux *http.ServeMux) {
-	routes := http.NewServeMux()
-	routes.HandleFunc("GET /v1/fleet.resolved", s.fleet(body))
-	routes.HandleFunc("GET /v1/fleet.resolved/sig", s.fleet(signature))
-	routes.HandleFunc("GET /v1/rollouts/{id}", s.rollout(body))
-	routes.HandleFunc("GET /v1/rollouts/{id}/sig", s.rollout(signature))
-	routes.HandleFunc("GET /v1/set", s.set)
-	mux.Handle("/v1/", routes) // so that no other route takes their other methods
+// StateHeader marks an answer that may not be the newest truth: "not-ready"
+// while the reducer may be behind the log, "stale" while its set is past a
+// window, or both. It is absent otherwise.
+const StateHeader = "X-Fleetlog-State"
+
+// Handler serves the routes under /v1/ and leaves other paths to rest. Those of
+// a control plane, namely /v1/fleet.resolved and /v1/rollouts/{id}, each with
+// /sig behind it, answer as one does: the protocol header comes before the
+// certificate, and without a set everything is 503. What they add are an ETag of
+// body and signature together, so that either route of a pair that was signed
+// anew has a new one, and [StateHeader]. All routes of one answer are of one
+// set: an id that left the set is 404. /v1/set says what is held, and /v1/events
+// streams the log.
+//
+// Over TLS everything but /healthz demands a client certificate that has not
+// expired and has a common name; that it is of the right authority is the
+// listener's to see. Over plain HTTP nobody is asked.
+func (s *Server) Handler(rest http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s.authenticated(rest))
+	mux.Handle("/healthz", rest)
+	mux.Handle("/v1/", http.HandlerFunc(s.controlPlane))
+	mux.Handle("/v1/set", inProtocol(s.authenticated(read(s.set))))
+	if s.Log != nil {
+		mux.Handle("/v1/events", inProtocol(s.authenticated(read(s.events()))))
+	}
+	return mux
 }
 
-// part is one of the two files of an artifact.
-type part func(w http.ResponseWriter, r manifest.Received)
-
-func body(w http.ResponseWriter, r manifest.Received) { write(w, "application/json", r.Body) }
-
-func signature(w http.ResponseWriter, r manifest.Received) {
-	write(w, "application/octet-stream", r.Signature)
-}
-
-func write(w http.ResponseWriter, contentType string, data []byte) {
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data) // the client is gone
+// controlPlane judges a request in the order of a control plane.
+func (s *Server) controlPlane(w http.ResponseWriter, r *http.Request) {
+	state, _ := s.Source.Current()
+	held := s.release(state.Set)
+	if held == nil {
+		notReady(w)
+		return
+	}
+	inProtocol(s.authenticated(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mark(w.Header(), held)
+		held.routes.ServeHTTP(w, r)
+	}))).ServeHTTP(w, r)
 }
 
 // notReady is what a control plane answers before it has a fleet.
@@ -64,32 +87,24 @@ func notReady(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, `{"error":"control plane not ready","reason":"awaiting first signed artifact"}`)
 }
 
-func (s *Server) fleet(answer part) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		state, _ := s.Source.Current()
-		if state.Set == nil {
-			notReady(w)
-			return
-		}
-		answer(w, state.Set.Fleet().Received())
+func (s *Server) mark(h http.Header, held *release) {
+	var marks []string
+	if s.Ready() != nil {
+		marks = append(marks, "not-ready")
+	}
+	if held.stale(s.Clock()) {
+		marks = append(marks, "stale")
+	}
+	if marks != nil {
+		h.Set(StateHeader, strings.Join(marks, ", "))
 	}
 }
 
-func (s *Server) rollout(answer part) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		state, _ := s.Source.Current()
-		if state.Set == nil {
-			notReady(w)
-			return
-		}
-		for _, rollout := range state.Set.Rollouts() {
-			if state.Set.ID(rollout).String() == r.PathValue("id") {
-				answer(w, rollout.Received())
-				return
-			}
-		}
-		w.WriteHeader(http.StatusNotFound)
-	}
+// Stale tells whether the set is past a window of its own now.
+func (s *Server) Stale() bool {
+	state, _ := s.Source.Current()
+	held := s.release(state.Set)
+	return held != nil && held.stale(s.Clock())
 }
 
 func (s *Server) set(w http.ResponseWriter, _ *http.Request) {

@@ -39,6 +39,7 @@ func must(t testing.TB, err error) {
 type held struct {
 	state    fold.State
 	position follower.Position
+	notReady error
 }
 
 func (h *held) Current() (fold.State, follower.Position) { return h.state, h.position }
@@ -53,7 +54,12 @@ func release(t testing.TB, f fleetsim.Fleet) fleetsim.Release {
 // setOf verifies everything that a release holds.
 func setOf(t testing.TB, r fleetsim.Release) *manifest.Set {
 	t.Helper()
-	trust, err := manifest.ParseTrust(signer.Trust())
+	return setUnder(t, r, signer)
+}
+
+func setUnder(t testing.TB, r fleetsim.Release, by *fleetsim.Signer) *manifest.Set {
+	t.Helper()
+	trust, err := manifest.ParseTrust(by.Trust())
 	must(t, err)
 	policy := manifest.Policy{Trust: trust, Now: epoch, Window: 3600}
 	pair := func(name string) manifest.Received {
@@ -86,6 +92,11 @@ func ask(t testing.TB, client *http.Client, method, url string) answer {
 	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	must(t, err)
 	request.Header.Set("X-Nixfleet-Protocol", "1")
+	return do(t, client, request)
+}
+
+func do(t testing.TB, client *http.Client, request *http.Request) answer {
+	t.Helper()
 	response, err := client.Do(request)
 	must(t, err)
 	defer response.Body.Close()
@@ -95,17 +106,19 @@ func ask(t testing.TB, client *http.Client, method, url string) answer {
 	return answer{response.StatusCode, response.Header, string(data)}
 }
 
-// serve serves the reducer as the command does: beside a handler of everything
+// server serves the reducer as the command does: beside a handler of everything
 // else.
+func server(h *held, now time.Time) *web.Server {
+	return &web.Server{
+		Source: h, Policy: manifest.Policy{Window: 3600}, Clock: func() time.Time { return now }, Ready: func() error { return h.notReady },
+	}
+}
+
 func serve(t testing.TB, h *held, now time.Time) *httptest.Server {
 	t.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", http.NotFound)
-	s := &web.Server{Source: h, Policy: manifest.Policy{Window: 3600}, Clock: func() time.Time { return now }}
-	s.Register(mux)
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server
+	s := httptest.NewServer(server(h, now).Handler(http.NotFoundHandler()))
+	t.Cleanup(s.Close)
+	return s
 }
 
 // controlPlane is the real thing's simulation, over mutual TLS.
@@ -170,10 +183,11 @@ func compare(t *testing.T, r fleetsim.Release, h *held, paths []string) {
 	for _, path := range paths {
 		for _, path := range []string{path, path + "/sig", path + "?x=1", path + "/more"} {
 			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
-				if r == nil && (method == http.MethodPost || method == http.MethodDelete || strings.HasSuffix(path, "/more")) {
-					continue // a control plane that is not ready looks at no route
-				}
 				want, got := ask(t, client, method, theirs+path), ask(t, ours.Client(), method, ours.URL+path)
+				if (got.Header.Get("ETag") != "") != (got.Status == http.StatusOK) {
+					t.Errorf("%s %s: %d with tag %q", method, path, got.Status, got.Header.Get("ETag"))
+				}
+				got.Header.Del("ETag") // which a control plane has not
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s %s (-control plane +reducer):\n%s", method, path, diff)
 				}
@@ -213,13 +227,13 @@ func TestSet(t *testing.T) {
 			t.Errorf("%d %s", got.Status, kind)
 		}
 	}
-	server := serve(t, &held{}, epoch)
-	got := ask(t, server.Client(), http.MethodGet, server.URL+"/v1/set")
+	empty := serve(t, &held{}, epoch)
+	got := ask(t, empty.Client(), http.MethodGet, empty.URL+"/v1/set")
 	const none = `{"setDigest":null,"fleet":null,"rollouts":{},"resolved":{"seq":0,"tick":0,"time":"1970-01-01T00:00:00.000Z"},"verified":true,"stale":false}`
 	if got.Status != http.StatusOK || got.Body != none {
 		t.Errorf("without a set: %d %s, want 200 %s", got.Status, got.Body, none)
 	}
-	if got := ask(t, server.Client(), http.MethodPost, server.URL+"/v1/set"); got.Status != http.StatusMethodNotAllowed {
+	if got := ask(t, empty.Client(), http.MethodPost, empty.URL+"/v1/set"); got.Status != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", got.Status)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -128,11 +129,11 @@ func protocol(r *http.Request) int {
 	if !sent {
 		return http.StatusOK
 	}
-	version, err := strconv.ParseUint(values[0], 10, 32)
+	version, err := strconv.ParseUint(strings.TrimPrefix(values[0], "+"), 10, 32)
 	switch {
-	case err != nil && values[0] != "+1":
+	case err != nil:
 		return http.StatusBadRequest
-	case version != 1 && values[0] != "+1":
+	case version != 1:
 		return http.StatusUpgradeRequired
 	}
 	return http.StatusOK
@@ -140,10 +141,19 @@ func protocol(r *http.Request) int {
 
 func (c *ControlPlane) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/fleet.resolved", c.body(fleetFile))
-	mux.HandleFunc("GET /v1/fleet.resolved/sig", c.signature(fleetFile))
-	mux.HandleFunc("GET /v1/rollouts/{id}", c.body(rolloutFile))
-	mux.HandleFunc("GET /v1/rollouts/{id}/sig", c.signature(rolloutFile))
+	for pattern, h := range map[string]http.HandlerFunc{
+		"/v1/fleet.resolved":     c.body(fleetFile),
+		"/v1/fleet.resolved/sig": c.signature(fleetFile),
+		"/v1/rollouts/{id}":      c.body(rolloutFile),
+		"/v1/rollouts/{id}/sig":  c.signature(rolloutFile),
+	} {
+		mux.HandleFunc("GET "+pattern, h)
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", "GET, HEAD")
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	return mux
 }
 

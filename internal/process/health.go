@@ -16,8 +16,13 @@ import (
 //	GET /readyz    200 while it serves what it is for, 503 until then
 //	GET /metrics   its metrics in Prometheus's format
 //
-// The first two have the body {"ok":true}, or {"ok":false,"reason":"…"}.
+// The first two have the body {"ok":true}, or {"ok":false,"reason":"…"}. /readyz
+// gives a reason with "ok":true, too, when there is a note.
 type Health struct {
+	// Note is what /readyz says while the process is ready, but what it is for is
+	// not in order for reasons outside it; empty for nothing. Nil: there is none.
+	Note func() string
+
 	mux   *http.ServeMux
 	alive func() error
 
@@ -29,8 +34,8 @@ type Health struct {
 // of /healthz and gives the reason why the process should be restarted.
 func NewHealth(metrics prometheus.Gatherer, alive func() error) *Health {
 	h := &Health{mux: http.NewServeMux(), alive: alive, ready: errors.New("starting")}
-	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.alive()) })
-	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.notReady()) })
+	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.alive(), "") })
+	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.Ready(), h.note()) })
 	h.mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	return h
 }
@@ -42,10 +47,18 @@ func (h *Health) SetReady(reason error) {
 	h.ready = reason
 }
 
-func (h *Health) notReady() error {
+// Ready is what [Health.SetReady] was told last.
+func (h *Health) Ready() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.ready
+}
+
+func (h *Health) note() string {
+	if h.Note == nil {
+		return ""
+	}
+	return h.Note()
 }
 
 // ServeHTTP answers the paths above and 404 to others.
@@ -56,8 +69,8 @@ type verdict struct {
 	Reason string `json:"reason,omitzero"`
 }
 
-func answer(w http.ResponseWriter, reason error) {
-	body, status := verdict{OK: true}, http.StatusOK
+func answer(w http.ResponseWriter, reason error, note string) {
+	body, status := verdict{OK: true, Reason: note}, http.StatusOK
 	if reason != nil {
 		body, status = verdict{Reason: oneLine(reason.Error())}, http.StatusServiceUnavailable
 	}

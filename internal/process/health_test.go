@@ -32,6 +32,10 @@ func TestHealth(t *testing.T) {
 	check("/healthz", 200, `{"ok":true}`)
 	h.SetReady(nil)
 	check("/readyz", 200, `{"ok":true}`)
+	note := "the set is stale"
+	h.Note = func() string { return note }
+	check("/readyz", 200, `{"ok":true,"reason":"the set is stale"}`)
+	check("/healthz", 200, `{"ok":true}`)
 	h.SetReady(errors.New("sequence gap\nat 7"))
 	stuck = errors.New(`no tick for "3m"`)
 	check("/readyz", 503, `{"ok":false,"reason":"sequence gap; at 7"}`)

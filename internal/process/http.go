@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	stdlog "log" //nolint:depguard // what net/http takes
 	"net"
 	"net/http"
 	"os"
@@ -93,13 +94,16 @@ const (
 
 // Serve answers requests until ctx ends, and closes the listener. The contexts
 // of requests end with ctx; answers on their way are waited for, but not longer
-// than two seconds. It returns nil when ctx ended it.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+// than two seconds. It returns nil when ctx ended it. What goes wrong with single
+// connections is a warning; that a client's TLS is refused is for debugging only,
+// as anyone can make it happen.
+func Serve(ctx context.Context, l net.Listener, h http.Handler, log logrus.FieldLogger) error {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    stdlog.New(complaints{log}, "", 0),
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() { stopped <- shutdown(ctx, server) })
@@ -122,4 +126,17 @@ func shutdown(ctx context.Context, server *http.Server) error {
 		return fmt.Errorf("stop HTTP server: %w", err)
 	}
 	return nil
+}
+
+// complaints logs what net/http has to say, a line at a time.
+type complaints struct{ log logrus.FieldLogger }
+
+func (c complaints) Write(line []byte) (int, error) {
+	text := oneLine(string(line))
+	if strings.HasPrefix(text, "http: TLS handshake error") {
+		c.log.Debug(text)
+	} else {
+		c.log.Warn(text)
+	}
+	return len(line), nil
 }

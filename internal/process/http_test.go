@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/sirupsen/logrus"
 )
 
 func TestListenRefusesOtherMachines(t *testing.T) {
@@ -80,7 +82,7 @@ func serve(t *testing.T, h http.Handler) (url string, stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, l, h) }()
+	go func() { served <- Serve(ctx, l, h, logrus.New()) }()
 	return "http://" + l.Addr().String(), func() error {
 		cancel()
 		return <-served
@@ -128,7 +130,7 @@ func TestServeReportsABrokenListener(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(t.Context(), l, http.NotFoundHandler()); !errors.Is(err, net.ErrClosed) {
+	if err := Serve(t.Context(), l, http.NotFoundHandler(), logrus.New()); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("serve on a closed listener: %v, want net.ErrClosed", err)
 	}
 }

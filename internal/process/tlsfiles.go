@@ -7,11 +7,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,37 +25,48 @@ func (f *TLSFiles) Flags(fs *pflag.FlagSet) {
 }
 
 // load reads all files.
-func (f TLSFiles) load() (*tls.Config, error) {
+func (f TLSFiles) load() (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
 	if f.CA != "" {
-		data, err := os.ReadFile(f.CA)
-		if err != nil {
-			return nil, fmt.Errorf("read --ca-cert: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(data) {
-			return nil, fmt.Errorf("read --ca-cert %s: it holds no certificate in PEM", f.CA)
+		if config.RootCAs, err = readPool(namedFile{"--ca-cert", f.CA}); err != nil {
+			return nil, err
 		}
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		return nil, errors.New("--client-cert and --client-key are given together or not at all")
 	}
 	if f.Cert == "" {
-		return config, nil
+		return newTransport(config), nil
 	}
-	certificate, err := f.certificate()
+	certificate, err := readCertificate(namedFile{"--client-cert", f.Cert}, namedFile{"--client-key", f.Key})
 	if err != nil {
 		return nil, err
 	}
 	config.Certificates = []tls.Certificate{certificate}
-	return config, nil
+	return newTransport(config), nil
 }
 
-func (f TLSFiles) certificate() (tls.Certificate, error) {
-	var c tls.Certificate
-	data, err := os.ReadFile(f.Cert)
+// namedFile is a file and the flag that named it.
+type namedFile struct{ flag, path string }
+
+func readPool(f namedFile) (*x509.CertPool, error) {
+	data, err := os.ReadFile(f.path)
 	if err != nil {
-		return c, fmt.Errorf("read --client-cert: %w", err)
+		return nil, fmt.Errorf("read %s: %w", f.flag, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(data) {
+		return nil, fmt.Errorf("read %s %s: it holds no certificate in PEM", f.flag, f.path)
+	}
+	return pool, nil
+}
+
+func readCertificate(cert, key namedFile) (tls.Certificate, error) {
+	var c tls.Certificate
+	data, err := os.ReadFile(cert.path)
+	if err != nil {
+		return c, fmt.Errorf("read %s: %w", cert.flag, err)
 	}
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
@@ -66,20 +74,20 @@ func (f TLSFiles) certificate() (tls.Certificate, error) {
 		}
 	}
 	if len(c.Certificate) == 0 {
-		return c, fmt.Errorf("read --client-cert %s: it holds no certificate in PEM", f.Cert)
+		return c, fmt.Errorf("read %s %s: it holds no certificate in PEM", cert.flag, cert.path)
 	}
 	if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
-		return c, fmt.Errorf("read --client-cert %s: %w", f.Cert, err)
+		return c, fmt.Errorf("read %s %s: %w", cert.flag, cert.path, err)
 	}
-	key, err := ReadPrivateFile(f.Key)
+	private, err := ReadPrivateFile(key.path)
 	if err != nil {
-		return c, fmt.Errorf("read --client-key: %w", err)
+		return c, fmt.Errorf("read %s: %w", key.flag, err)
 	}
-	if c.PrivateKey, err = parsePrivateKey(key); err != nil {
-		return c, fmt.Errorf("read --client-key %s: %w", f.Key, err)
+	if c.PrivateKey, err = parsePrivateKey(private); err != nil {
+		return c, fmt.Errorf("read %s %s: %w", key.flag, key.path, err)
 	}
 	if !belongs(c) {
-		return c, fmt.Errorf("--client-key %s is not the key of --client-cert %s", f.Key, f.Cert)
+		return c, fmt.Errorf("%s %s is not the key of %s %s", key.flag, key.path, cert.flag, cert.path)
 	}
 	return c, nil
 }
@@ -98,24 +106,12 @@ func belongs(c tls.Certificate) bool {
 // Transport is an HTTP transport whose TLS files are looked at before every
 // request: changed files are taken into force together, and a broken one leaves
 // the old ones in force and is reported once.
-type Transport struct {
-	files  TLSFiles
-	broken func(error)
-
-	mu      sync.Mutex
-	seen    []fs.FileInfo // what the files were when they were last read
-	current *http.Transport
-}
+type Transport struct{ files *watched[*http.Transport] }
 
 // Transport loads the files. broken is told when changed files cannot be used.
 func (f TLSFiles) Transport(broken func(error)) (*Transport, error) {
-	t := &Transport{files: f, broken: broken, seen: f.stat()}
-	config, err := f.load()
-	if err != nil {
-		return nil, err
-	}
-	t.current = newTransport(config)
-	return t, nil
+	files, err := watch([]string{f.CA, f.Cert, f.Key}, f.load, broken)
+	return &Transport{files}, err
 }
 
 // idleConnections is how many connections are kept open to the one server.
@@ -129,47 +125,15 @@ func newTransport(config *tls.Config) *http.Transport {
 	}
 }
 
-// stat looks at the files; nil stands for one that cannot be seen.
-func (f TLSFiles) stat() []fs.FileInfo {
-	var infos []fs.FileInfo
-	for _, path := range []string{f.CA, f.Cert, f.Key} {
-		info, err := os.Stat(path)
-		if err != nil {
-			info = nil
-		}
-		infos = append(infos, info)
-	}
-	return infos
-}
-
-// unchanged compares more than times: where files are replaced by changing a
-// symlink, as on NixOS, all may have the same one.
-func unchanged(a, b fs.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == nil && b == nil
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
 // RoundTrip makes one request with the files in force.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.inForce().RoundTrip(r)
 }
 
 func (t *Transport) inForce() *http.Transport {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	seen := t.files.stat()
-	if slices.EqualFunc(seen, t.seen, unchanged) {
-		return t.current
+	current, replaced := t.files.inForce()
+	if replaced != nil {
+		replaced.CloseIdleConnections()
 	}
-	t.seen = seen
-	config, err := t.files.load()
-	if err != nil {
-		t.broken(err)
-		return t.current
-	}
-	t.current.CloseIdleConnections()
-	t.current = newTransport(config)
-	return t.current
+	return current
 }

@@ -1,0 +1,82 @@
+package web_test
+
+import (
+	"errors"
+	"flag"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"fleetlog/consumers/fold"
+	"fleetlog/consumers/follower"
+	"fleetlog/consumers/web"
+	"fleetlog/events"
+	"fleetlog/internal/fleetsim"
+	"fleetlog/manifest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// exposed is what Prometheus is given.
+func exposed(t *testing.T, s *web.Server) string {
+	t.Helper()
+	metrics := prometheus.NewPedanticRegistry()
+	metrics.MustRegister(&web.Metrics{Server: s, Version: "1.2.3"})
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	return w.Body.String()
+}
+
+// lacking is a set of two channels that has a manifest of one of them.
+func lacking(t *testing.T) *manifest.Set {
+	t.Helper()
+	full := setOf(t, release(t, fleetsim.Fleet{Hosts: 4, Channels: 2, Idle: 1, Commit: "aaaa", SignedAt: epoch}))
+	set, err := manifest.NewSet(full.Fleet(), full.Rollouts()[:1], "")
+	must(t, err)
+	return set
+}
+
+// TestMetrics holds names, texts and values: dashboards and alerts rest on them.
+func TestMetrics(t *testing.T) {
+	at := follower.Position{Sequence: 9, Tick: 3, Time: events.TimeOf(epoch.Add(1500 * time.Millisecond)), Diverged: true}
+	endless := server(&held{state: fold.State{Set: lacking(t)}, position: at}, epoch)
+	endless.Policy.Window = manifest.Unlimited
+	for name, s := range map[string]*web.Server{
+		"starting": server(&held{notReady: errors.New("starting")}, epoch),
+		"ready":    server(&held{state: fold.State{Set: lacking(t)}, position: at}, epoch),
+		"endless":  endless,
+	} {
+		got := exposed(t, s)
+		file := "testdata/metrics-" + name + ".txt"
+		if *update {
+			must(t, os.WriteFile(file, []byte(got), 0o644))
+		}
+		want, err := os.ReadFile(file)
+		must(t, err)
+		if diff := cmp.Diff(string(want), got); diff != "" {
+			t.Errorf("%s (-golden +got); -update writes it anew:\n%s", name, diff)
+		}
+	}
+}
+
+// TestMetricsAreDocumented: the page of the command names every one.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../cmd/reducer/README.md")
+	must(t, err)
+	names := regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(exposed(t, server(&held{state: fold.State{Set: lacking(t)}}, epoch)), -1)
+	if len(names) != 12 {
+		t.Errorf("%d metrics", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(page), "`"+name[1]+"`") {
+			t.Errorf("README.md does not name %s", name[1])
+		}
+	}
+}
