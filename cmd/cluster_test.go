@@ -41,6 +41,7 @@ const ticksBetween = 2 * ticksASecond
 // its way. Every tick that was acknowledged is in the log, where it was
 // acknowledged, and once; and the log is one chain.
 func TestClusterKeepsEveryTick(t *testing.T) {
+	t.Parallel()
 	s := newClusterScene(t)
 	load, stop := startLoad(t, s.cluster.URL(), s.writers)
 	began := time.Now()

@@ -47,6 +47,7 @@ func (c *crash) files() int { return 2 * (2 + c.published%3) }
 // it has saved, is not ready, and goes on by itself when the disk is mended; the
 // checker then finds nothing.
 func TestBrokenDisk(t *testing.T) {
+	t.Parallel()
 	programs := failingPrograms(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()

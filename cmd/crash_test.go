@@ -25,6 +25,7 @@ var crashRounds = flag.Int("crash-rounds", 1, "kills of a process at every point
 // acknowledged or seen has changed, and the reducer holds what a reader holds
 // that was never interrupted.
 func TestCrashMatrix(t *testing.T) {
+	t.Parallel()
 	programs := failingPrograms(t)
 	table := &crashTable{}
 	for _, always := range []bool{true, false} {
