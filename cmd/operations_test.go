@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"fleetlog/eventlog"
 
@@ -84,6 +85,8 @@ func around() []operation {
 func administering() []operation {
 	return []operation{
 		an("leave a consumer of the events behind", consume(eventsStream, "left", `,"durable_name":"left","ack_policy":"none"`)),
+		an("look up a consumer of the events", api("CONSUMER.INFO."+eventsStream+".left", "")),
+		an("hold up another's consumer of the events", holdUp),
 		an("end another's consumer of the events", api("CONSUMER.DELETE."+eventsStream+".left", "")),
 		an("have the events delivered to any subject", consume(eventsStream, "delivered", `,"deliver_subject":"elsewhere","ack_policy":"none"`)),
 		an("make a stream", stream(jetstream.JetStream.CreateStream, "new", jetstream.StreamConfig{Subjects: []string{"new"}, MaxBytes: 1 << 20})),
@@ -172,6 +175,14 @@ func follow(stream string, subjects ...string) attempt {
 // consume makes a consumer with settings that begin with a comma.
 func consume(stream, name, settings string) attempt {
 	return api("CONSUMER.CREATE."+stream+"."+name, `{"stream_name":"`+stream+`","config":{"name":"`+name+`"`+settings+`}}`)
+}
+
+// holdUp has a consumer of whom it knows the name deliver nothing for an hour, by
+// making it anew.
+func holdUp(ctx context.Context, c client) error {
+	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	return api("CONSUMER.CREATE."+eventsStream+".left",
+		`{"stream_name":"`+eventsStream+`","config":{"name":"left","durable_name":"left","ack_policy":"none","pause_until":"`+until+`"}}`)(ctx, c)
 }
 
 // nothing wants to be told that there is no such message.

@@ -32,7 +32,10 @@ func (r Role) Permissions(fleet events.FleetName) Permissions {
 	look := []string{"$JS.API.STREAM.INFO." + stored, "$JS.API.STREAM.INFO." + kept}
 	atLeader := []string{"$JS.API.STREAM.MSG.GET." + stored, "$JS.API.STREAM.MSG.GET." + kept}
 	fromCopy := []string{"$JS.API.DIRECT.GET." + stored, "$JS.API.DIRECT.GET." + kept}
-	consume := []string{"$JS.API.CONSUMER.INFO." + stored + ".*", "$JS.API.CONSUMER.DELETE." + stored + ".*", "$JS.API.CONSUMER.MSG.NEXT." + stored + ".*"}
+	consume := []string{
+		"$JS.API.CONSUMER.CREATE." + stored + ".*", "$JS.API.CONSUMER.DELETE." + stored + ".*",
+		"$JS.API.CONSUMER.MSG.NEXT." + stored + ".*",
+	}
 	add := func(more ...[]string) {
 		for _, subjects := range more {
 			p.Publish = append(p.Publish, subjects...)
@@ -45,10 +48,10 @@ func (r Role) Permissions(fleet events.FleetName) Permissions {
 	case Poller:
 		add([]string{fleet.EventSubjects(), fleet.ArtifactSubjects()}, look, atLeader, fromCopy[:1])
 	case Reducer:
-		add(look, fromCopy, consume, []string{"$JS.API.CONSUMER.CREATE." + stored + ".*"})
+		add(look, fromCopy, consume)
 	case Auditor:
 		add(look, atLeader, fromCopy, consume, []string{
-			"$JS.API.CONSUMER.CREATE." + stored + ".*", "$JS.API.CONSUMER.CREATE." + stored + ".*." + fleet.EventSubjects(),
+			"$JS.API.CONSUMER.CREATE." + stored + ".*." + fleet.EventSubjects(), "$JS.API.CONSUMER.INFO." + stored + ".*",
 			"$JS.API.DIRECT.GET." + stored + "." + fleet.EventSubjects(),
 			"$JS.API.CONSUMER.NAMES." + stored, "$JS.API.CONSUMER.LIST." + stored,
 			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST",
