@@ -1,6 +1,7 @@
 package cmd_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"fleetlog/internal/corpus"
+	"fleetlog/internal/deployment"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -87,6 +89,16 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no match for %q", args[1])
 	}
 	ts.Setenv(args[0], found[1])
+}
+
+// freeport NAME takes a port that nobody listens on as the value of a variable.
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport name")
+	}
+	ports, err := deployment.FreePorts(context.Background(), 1)
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(ports[0]))
 }
 
 // signal TERM PROGRAM signals the background command that runs the program.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // Endpoint is where the broker is and who connects.
 type Endpoint struct {
 	URL         string // of one or several servers, separated by commas
-	Context     string // saved `nats` context; its settings stand unless given here
+	Context     string // saved `nats` context, or its file; its settings stand unless given here
 	NKeyFile    string // seed file
 	CredsFile   string
 	CAFile      string
@@ -65,7 +66,11 @@ func Connect(c Connection, writer *events.PublicKey) (*nats.Conn, error) {
 		}
 		return nc, nil
 	}
-	nc, _, err := natscontext.Connect(c.Context, options...)
+	from, err := contextName(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	nc, _, err := natscontext.Connect(from, options...)
 	if errors.Is(err, ErrSameKey) {
 		return nil, err
 	}
@@ -73,6 +78,18 @@ func Connect(c Connection, writer *events.PublicKey) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connect with context %s: %w: %w", c.Context, ErrUnavailable, err)
 	}
 	return nc, nil
+}
+
+// contextName makes a path absolute, which the library tells files from names by.
+func contextName(given string) (string, error) {
+	if !strings.ContainsRune(given, filepath.Separator) {
+		return given, nil
+	}
+	absolute, err := filepath.Abs(given)
+	if err != nil {
+		return "", fmt.Errorf("context %s: %w", given, err)
+	}
+	return absolute, nil
 }
 
 // redact hides the passwords in URLs separated by commas.

@@ -4,16 +4,11 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
-	"fleetlog/events"
 	"fleetlog/internal/broker"
-	"fleetlog/internal/durable"
 	"fleetlog/internal/process"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -119,71 +114,4 @@ func serve(ctx context.Context, b *broker.Broker, log logrus.FieldLogger, notifi
 	log.WithField("url", b.ClientURL()).WithField("store", b.StoreDir()).Info("ready")
 	notifier.Ready()
 	return b.Run(ctx)
-}
-
-// made is what init has made.
-type made struct {
-	Directory string           `json:"directory"`
-	Config    string           `json:"config"`
-	WriterKey string           `json:"writerKeyFile"`
-	Writer    events.PublicKey `json:"writer"`
-}
-
-func initCommand() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use:   "init DIR",
-		Short: "make a directory with a config file and a writer key",
-		Long: `init makes DIR with embedded-nats.conf, which listens on loopback and stores below
-DIR, and writer.key, the key that signs ticks. It replaces nothing.
-
-Exit status: 0 made, 2 not made.`,
-		Example: "embedded-nats init ./fleet",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := initialize(args[0])
-			if err != nil {
-				return process.Exit(process.ExitUnknown, err)
-			}
-			return m.print(cmd, output)
-		},
-	}
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "text", "json")
-	return cmd
-}
-
-func initialize(dir string) (made, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return made{}, err
-	}
-	m := made{
-		Directory: dir, Config: filepath.Join(dir, "embedded-nats.conf"), WriterKey: filepath.Join(dir, "writer.key"),
-	}
-	if err := durable.MakeDir(dir, 0o700); err != nil {
-		return m, err
-	}
-	if err := durable.CreateExclusive(m.Config, []byte(broker.ConfigText(filepath.Join(dir, "store"))), 0o600); err != nil {
-		return m, fmt.Errorf("%w: give a new directory", err)
-	}
-	key, err := process.CreateWriterKey(m.WriterKey, rand.Reader)
-	if err != nil {
-		return m, err
-	}
-	writer, err := events.NewWriter(key)
-	if err != nil {
-		return m, err
-	}
-	m.Writer = writer.Public()
-	return m, nil
-}
-
-func (m made) print(cmd *cobra.Command, output string) error {
-	out := cmd.OutOrStdout()
-	if output == "json" {
-		return process.PrintJSON(out, m)
-	}
-	_, err := fmt.Fprintf(out, "config     %s\nwriter key %s\nwriter     %s\n\nnext: embedded-nats run --config %s\n",
-		m.Config, m.WriterKey, m.Writer, m.Config)
-	return err
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -271,13 +270,3 @@ func (b *Broker) ClientURL() string { return b.server.ClientURL() }
 
 // StoreDir is where the server stores.
 func (b *Broker) StoreDir() string { return b.server.StoreDir() }
-
-// ConfigText is a config file in NATS's own format with the broker's defaults.
-func ConfigText(storeDir string) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "# A NATS server for fleetlog. Every setting of nats-server may be used here.\n")
-	fmt.Fprintf(&s, "server_name: fleetlog\nlisten: %q\nmax_payload: %d\n\n", DefaultListen, DefaultMaxPayload)
-	fmt.Fprintf(&s, "jetstream {\n  store_dir: %q\n  sync: always\n  max_file_store: %d\n  max_memory_store: %d\n", storeDir, int64(DefaultMaxStore), DefaultMaxMemory)
-	fmt.Fprintf(&s, "  limits { batch { max_msgs: %d } }\n}\n", DefaultMaxBatch)
-	return s.String()
-}

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
 )
 
@@ -79,9 +81,17 @@ func TestLimitsAreExplicit(t *testing.T) {
 	}
 }
 
-// TestConfigText demands that the file that is written says what holds without.
+// TestConfigText demands that the file that is written says what holds without,
+// and lets in who is given with what is given, and nobody else.
 func TestConfigText(t *testing.T) {
-	text := ConfigText("/a store")
+	setup := Setup{Listen: DefaultListen, StoreDir: "/a store", Account: "A", Users: []User{
+		{"one", "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4", []string{"$JS.API.>", "a.*"}, []string{"_INBOX_one.>"}},
+		{"two", "UCLPW2QJXWATMDEHXZQZN5YSMKFRHS7OTWDCXPETHTNH3UJJIF4LPHAE", nil, []string{"b"}},
+	}}
+	text := ConfigText(setup)
+	if again := ConfigText(setup); again != text {
+		t.Errorf("the same setup gives\n%s\nand\n%s", text, again)
+	}
 	file := Config{ConfigFile: configFile(t, text)}
 	written, err := file.options()
 	if err != nil {
@@ -106,5 +116,21 @@ func TestConfigText(t *testing.T) {
 	}
 	if of(written) != of(plain) {
 		t.Errorf("the file gives %+v, without it %+v", of(written), of(plain))
+	}
+	if len(written.Nkeys) != len(setup.Users) || len(written.Users) > 0 || written.NoAuthUser != "" {
+		t.Errorf("%d nkeys, %d users, %q without authentication", len(written.Nkeys), len(written.Users), written.NoAuthUser)
+	}
+	for _, u := range written.Nkeys {
+		i := slices.IndexFunc(setup.Users, func(want User) bool { return want.Key == u.Nkey })
+		if i < 0 || u.Account.Name != "A" {
+			t.Fatalf("user %s of account %s is let in", u.Nkey, u.Account.Name)
+		}
+		want := setup.Users[i]
+		if diff := cmp.Diff([][]string{want.Publish, want.Subscribe}, [][]string{u.Permissions.Publish.Allow, u.Permissions.Subscribe.Allow}); diff != "" {
+			t.Errorf("user %s may (-want +got):\n%s", want.Name, diff)
+		}
+		if deny := u.Permissions.Publish.Deny; len(want.Publish) == 0 && !slices.Equal(deny, []string{">"}) {
+			t.Errorf("user %s, who may publish nothing, is denied %q", want.Name, deny)
+		}
 	}
 }

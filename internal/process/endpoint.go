@@ -17,7 +17,7 @@ type Endpoint struct {
 // Flags registers the flags.
 func (e *Endpoint) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&e.URL, "nats-url", "nats://127.0.0.1:4222", "URL of the NATS server; several are separated by commas")
-	fs.StringVar(&e.Context, "context", "", "saved context of the nats CLI, instead of --nats-url")
+	fs.StringVar(&e.Context, "context", "", "saved context of the nats CLI, or the path of its file, instead of --nats-url")
 	fs.StringVar(&e.NKeyFile, "nats-nkey-file", "", "file with the nkey seed to connect with")
 	fs.StringVar(&e.CredsFile, "nats-creds-file", "", "credentials file to connect with")
 	fs.StringVar(&e.CAFile, "nats-ca-cert", "", "CA of the NATS server, PEM")

@@ -18,7 +18,12 @@ import (
 // documented are the commands of a section of docs/backup.md, one a line.
 func documented(t *testing.T, heading string) (commands []string) {
 	t.Helper()
-	data, err := os.ReadFile(root + "/docs/backup.md")
+	return documentedIn(t, "backup.md", heading)
+}
+
+func documentedIn(t *testing.T, document, heading string) (commands []string) {
+	t.Helper()
+	data, err := os.ReadFile(root + "/docs/" + document)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +33,7 @@ func documented(t *testing.T, heading string) (commands []string) {
 		commands = append(commands, strings.Split(strings.TrimSpace(block[1]), "\n")...)
 	}
 	if !found || len(commands) == 0 {
-		t.Fatalf("docs/backup.md has no commands under %q", heading)
+		t.Fatalf("docs/%s has no commands under %q", document, heading)
 	}
 	return commands
 }
