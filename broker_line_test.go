@@ -64,6 +64,7 @@ func TestSlowReader(t *testing.T) {
 // permitted is a broker whose users' rights can be changed while it runs.
 type permitted struct {
 	t      *testing.T
+	listen string
 	file   string
 	store  string
 	server *server.Server
@@ -83,32 +84,40 @@ func allRights() rights {
 func newPermitted(t *testing.T) *permitted {
 	t.Helper()
 	dir := t.TempDir()
-	p := &permitted{t: t, file: filepath.Join(dir, "nats.conf"), store: filepath.Join(dir, "store")}
-	p.write(allRights())
+	p := &permitted{t: t, listen: "127.0.0.1:-1", file: filepath.Join(dir, "nats.conf"), store: filepath.Join(dir, "store")}
+	p.start(allRights())
+	p.listen = strings.TrimPrefix(p.server.ClientURL(), "nats://")
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *permitted) start(r rights) {
+	p.t.Helper()
+	p.write(r)
 	options, err := server.ProcessConfigFile(p.file)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	options.NoSigs, options.NoLog = true, true
 	if p.server, err = server.NewServer(options); err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	p.server.Start()
-	t.Cleanup(func() {
-		p.server.Shutdown()
-		p.server.WaitForShutdown()
-	})
 	if !p.server.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the server does not start")
+		p.t.Fatal("the server does not start")
 	}
-	return p
+}
+
+func (p *permitted) stop() {
+	p.server.Shutdown()
+	p.server.WaitForShutdown()
 }
 
 // write writes the config file.
 func (p *permitted) write(r rights) {
 	p.t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "listen: \"127.0.0.1:-1\"\njetstream { store_dir: %q }\n", p.store)
+	fmt.Fprintf(&text, "listen: %q\njetstream { store_dir: %q }\n", p.listen, p.store)
 	fmt.Fprintf(&text, "authorization { users: [\n{ user: admin, password: x }\n")
 	for _, user := range []string{"poller", "reducer"} {
 		fmt.Fprintf(&text, "{ user: %s, password: x, permissions { publish: { allow: [%q] }, subscribe: \"_INBOX.>\" } }\n",
@@ -121,13 +130,12 @@ func (p *permitted) write(r rights) {
 	}
 }
 
-// set takes other rights into force.
+// set takes other rights into force, by a restart: the server's own reload races
+// with the requests that it answers.
 func (p *permitted) set(r rights) {
 	p.t.Helper()
-	p.write(r)
-	if err := p.server.Reload(); err != nil {
-		p.t.Fatal(err)
-	}
+	p.stop()
+	p.start(r)
 }
 
 func (p *permitted) url(user string) string {
