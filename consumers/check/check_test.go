@@ -18,7 +18,7 @@ var noAudit = cmpopts.IgnoreFields(check.Report{},
 // and counts what it has read.
 func TestHealthyLog(t *testing.T) {
 	s := newScene(t)
-	s.live()
+	s.live(manyHosts)
 	s.junk()
 	last := s.tick()
 	s.junk()

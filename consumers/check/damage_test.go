@@ -279,7 +279,7 @@ var damages = []damage{
 // TestDamage finds what is wrong, where it is, and nothing else.
 func TestDamage(t *testing.T) {
 	s := newScene(t)
-	s.live()
+	s.live(manyHosts)
 	whole := s.record()
 	for _, d := range damages {
 		t.Run(d.name, func(t *testing.T) {

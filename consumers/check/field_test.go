@@ -74,7 +74,7 @@ func (v scalar) changed(body []byte) []byte {
 // log and in its last tick.
 func TestEveryField(t *testing.T) {
 	s := newScene(t)
-	s.brief()
+	s.live(someHosts)
 	whole := s.record()
 	seen := make(map[string]bool)
 	fields := 0

@@ -23,7 +23,7 @@ import (
 // tick that was asked for, and nothing is found in it.
 func TestEveryPart(t *testing.T) {
 	s := newScene(t)
-	s.brief()
+	s.live(someHosts)
 	point := func(number int) *eventlog.Point {
 		if number == 0 {
 			return nil
@@ -166,7 +166,7 @@ func TestOutages(t *testing.T) {
 // TestExpectedAndFound: what was expected and what was found is told apart.
 func TestExpectedAndFound(t *testing.T) {
 	s := newScene(t)
-	s.brief()
+	s.live(someHosts)
 	r := s.record().copied()
 	digest := manifest.Sum(r.events[r.seq(tickUnchanged)-1].Body)
 	r.replace(r.seq(tickUnchanged), `"intervalMs":30000`, `"intervalMs":30001`)

@@ -190,8 +190,16 @@ const (
 	liveTicks
 )
 
-// live writes a log in which everything happens that can.
-func (s *scene) live() {
+// Hosts of the large fleet of [scene.live]: so many that its artifact has several
+// parts, and so few that nobody waits for them.
+const (
+	manyHosts = 3500
+	someHosts = 7
+)
+
+// live writes a log in which everything happens that can; large is how many hosts
+// its large fleet has.
+func (s *scene) live(large int) {
 	s.t.Helper()
 	s.sign(6, 3)
 	s.tick()
@@ -211,7 +219,7 @@ func (s *scene) live() {
 	s.trust = another.Trust()
 	s.tick()
 	s.trust = bothKeys(s.t)
-	s.sign(3500, 2)
+	s.sign(large, 2)
 	s.tick()
 	s.now = s.now.Add(59*time.Minute + 45*time.Second)
 	s.tick()

@@ -216,7 +216,7 @@ var spoils = []struct {
 // interrupted save is not wrong.
 func TestStateDirectory(t *testing.T) {
 	s := newScene(t)
-	s.live()
+	s.live(manyHosts)
 	whole := s.folded()
 	for _, spoil := range spoils {
 		t.Run(spoil.name, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestFirstSave(t *testing.T) {
 	if got := s.check(path); got.Found != 0 {
 		t.Errorf("before the first tick: %+v", got.Findings)
 	}
-	s.live()
+	s.live(manyHosts)
 	must(t, os.CopyFS(filepath.Join(path, "generations"), os.DirFS(filepath.Join(s.folded(), "generations"))))
 	names, err := filepath.Glob(filepath.Join(path, "generations/*"))
 	must(t, err)

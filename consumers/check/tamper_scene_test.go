@@ -9,45 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"fleetlog/consumers/check"
 	"fleetlog/eventlog"
 	"fleetlog/events"
-	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
 )
-
-// brief writes a log in which everything happens but a large fleet, at the
-// places that the constants of [scene.live] name. The large one is a small one.
-func (s *scene) brief() {
-	s.t.Helper()
-	s.sign(6, 3)
-	s.tick()
-	s.tick()
-	delete(s.served, rolloutFile(1))
-	s.tick()
-	s.served[rolloutFile(2)+".sig"].Data = bytes.Repeat([]byte{7}, 64)
-	s.tick()
-	s.sign(6, 2)
-	s.tick()
-	s.sign(6, 2)
-	s.resign(1)
-	s.tick()
-	s.trust, s.served = signer.Trust(), fleetsim.Release{}
-	s.tick()
-	s.tick()
-	s.trust = another.Trust()
-	s.tick()
-	s.trust = bothKeys(s.t)
-	s.sign(7, 2)
-	s.tick()
-	s.now = s.now.Add(59*time.Minute + 45*time.Second)
-	s.tick()
-	s.now = s.now.Add(2 * time.Minute)
-	s.sign(6, 3)
-	s.tick()
-}
 
 // Messages makes the record a source: what was lost is passed over.
 func (r *recorded) Messages(_ context.Context, first uint64) iter.Seq2[eventlog.Stored, error] {
@@ -167,7 +134,7 @@ func (r *recorded) header(seq uint64, name, value string) {
 func foreign(t *testing.T) *recorded {
 	t.Helper()
 	s := newScene(t)
-	s.brief()
+	s.live(someHosts)
 	return s.record()
 }
 

@@ -179,7 +179,7 @@ var signed = []tampering{
 // the log itself.
 func TestTampering(t *testing.T) {
 	s := newScene(t)
-	s.brief()
+	s.live(someHosts)
 	whole, other := s.record(), foreign(t)
 	if got := whole.check(whole.options()); got.Found > 0 || got.Compared != 2 || got.Judged == 0 || got.Unjudged > 0 {
 		t.Fatalf("the log itself: %+v", got)
