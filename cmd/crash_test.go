@@ -75,7 +75,7 @@ func TestOrdinaryProgramsHaveNoFailpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, program := range map[string]string{"ordinary": binary("embedded-nats"), "failing": filepath.Join(failingPrograms(t), "embedded-nats")} {
-		p, err := deployment.Start(t.Context(), program, []string{"init", filepath.Join(dir, name)}, "FLEETLOG_FAILPOINTS="+plan)
+		p, err := deployment.Start(t.Context(), program, []string{"init", "--fleet", fleet, filepath.Join(dir, name)}, "FLEETLOG_FAILPOINTS="+plan)
 		if err != nil {
 			t.Fatal(err)
 		}
