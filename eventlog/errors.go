@@ -78,6 +78,7 @@ const (
 	codeInsufficientResources = 10023
 	codeNoMessage             = 10037
 	codeStorageExceeded       = 10047
+	codeStoreNotMade          = 10049
 	codeStreamNotFound        = 10059
 	codeWrongLastSequence     = 10071
 	codeStoreFailed           = 10077

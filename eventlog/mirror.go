@@ -40,7 +40,7 @@ func mirrorOf(c jetstream.StreamConfig, origin string) jetstream.StreamConfig {
 func (l *Log) ensureMirror(ctx context.Context, of, want jetstream.StreamConfig) error {
 	stream, err := l.checkedStream(ctx, of)
 	if errors.Is(err, ErrMissing) {
-		if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		if err := l.createStream(ctx, want); err != nil {
 			return apiError("create mirror "+want.Name, err)
 		}
 		stream, err = l.checkedStream(ctx, of)

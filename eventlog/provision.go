@@ -67,10 +67,36 @@ func (l *Log) ensureStream(ctx context.Context, want jetstream.StreamConfig) (je
 	if !errors.Is(err, ErrMissing) {
 		return stream, err
 	}
-	if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+	if err := l.createStream(ctx, want); err != nil {
 		return nil, apiError("create stream "+want.Name, err)
 	}
 	return l.checkedStream(ctx, want)
+}
+
+// A server that has just deleted a stream may need a moment until there is room for
+// another one of that name.
+const (
+	createTries = 10
+	createPause = 200 * time.Millisecond
+)
+
+// createStream creates a stream; that it is there already is no error.
+func (l *Log) createStream(ctx context.Context, want jetstream.StreamConfig) error {
+	for tries := 1; ; tries++ {
+		_, err := l.js.CreateStream(ctx, want)
+		var api *jetstream.APIError
+		switch {
+		case err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			return nil
+		case !errors.As(err, &api) || api.ErrorCode != codeStoreNotMade || tries == createTries:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(createPause):
+		}
+	}
 }
 
 // writeOpening stores LogOpened at sequence 1. That another one is already
