@@ -77,7 +77,7 @@ func TestBrokerAwayForAnHour(t *testing.T) {
 	})
 	away := ticks.Load()
 	o.until("an hour of ticks", func() bool { return ticks.Load() >= away+120 })
-	if !o.poll.unready(notConnected) || !o.poll.said(logrus.WarnLevel, "tick not recorded: ", "broker unavailable") {
+	if !o.poll.unready(notConnected) || !o.poll.comesToSay(logrus.WarnLevel, "tick not recorded: ", "broker unavailable") {
 		t.Errorf("the poller is not ready because of %v, and says:\n%s", o.poll.reason(), o.poll.all())
 	}
 	o.until("reducer not ready", func() bool { return o.reads.unready(notConnected) })

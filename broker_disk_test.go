@@ -54,7 +54,7 @@ func TestEventDamaged(t *testing.T) {
 	reducer = o.runReducer(o.at)
 	says := fmt.Sprintf("stream %s has lost sequences %d to %d; to go on without them, start once with --accept-gap %d", eventsStream, lost, lost, lost)
 	o.until("reducer not ready", func() bool { return o.reads.unready(says) })
-	if !o.reads.said(logrus.ErrorLevel, "following stopped; the last set stays served", says) {
+	if !o.reads.comesToSay(logrus.ErrorLevel, "following stopped; the last set stays served", says) {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	o.renew("cccc")
@@ -68,7 +68,7 @@ func TestEventDamaged(t *testing.T) {
 
 	reducer = o.runReducer(o.at, func(c *follower.Config) { c.AcceptGap = lost })
 	o.reaches()
-	if !o.reads.said(logrus.WarnLevel, "going on behind lost messages, as accepted", fmt.Sprintf("has lost sequences %d to %d", lost, lost)) {
+	if !o.reads.comesToSay(logrus.WarnLevel, "going on behind lost messages, as accepted", fmt.Sprintf("has lost sequences %d to %d", lost, lost)) {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	o.must(reducer.stop())
@@ -103,7 +103,7 @@ func TestArtifactDamaged(t *testing.T) {
 		o.ahead.Add(int64(time.Minute))
 		return o.reads.unready(says...)
 	})
-	if !o.reads.said(logrus.WarnLevel, append(says, "not ready")...) {
+	if !o.reads.comesToSay(logrus.WarnLevel, append(says, "not ready")...) {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	o.holds(before)
@@ -112,7 +112,7 @@ func TestArtifactDamaged(t *testing.T) {
 		tick, err := o.once()
 		return err == nil && tick.Completed.Stated == events.Restated
 	})
-	if !o.poll.said(logrus.ErrorLevel, "an artifact of the last set is lost: storing all of them anew",
+	if !o.poll.comesToSay(logrus.ErrorLevel, "an artifact of the last set is lost: storing all of them anew",
 		fmt.Sprintf("read sequence %d from the leader of %s: no such message", lost, artifactsStream)) {
 		t.Errorf("the poller says:\n%s", o.poll.all())
 	}
@@ -122,7 +122,7 @@ func TestArtifactDamaged(t *testing.T) {
 
 	reducer = o.runReducer(o.at, func(c *follower.Config) { c.AcceptGap = second.Head.Seq })
 	o.reaches()
-	if !o.reads.said(logrus.WarnLevel, "tick is passed over, as accepted", "tick:2") {
+	if !o.reads.comesToSay(logrus.WarnLevel, "tick is passed over, as accepted", "tick:2") {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	o.must(reducer.stop())

@@ -39,7 +39,7 @@ func TestStreamFull(t *testing.T) {
 			})
 			says := what + stream + ": log is full: maximum bytes exceeded: raise the stream's max bytes, or make room on the server's disk"
 			o.until("poller not ready", func() bool { return o.poll.unready(says) })
-			if !o.poll.said(logrus.WarnLevel, "tick not recorded: "+says) {
+			if !o.poll.comesToSay(logrus.WarnLevel, "tick not recorded: "+says) {
 				t.Errorf("the poller says:\n%s", o.poll.all())
 			}
 			if end, err := o.log.LastSequence(t.Context()); err != nil || end != last.Seq {
@@ -103,7 +103,7 @@ func TestServerFull(t *testing.T) {
 	const says = "append tick to nixfleet-prod-events: log is full: insufficient resources: " +
 		"raise max_file of the account or max_file_store of the server, above the sum of all streams' max bytes"
 	o.until("poller not ready", func() bool { return o.poll.unready(says) })
-	if !o.poll.said(logrus.WarnLevel, "tick not recorded: "+says) || !o.poll.said(logrus.WarnLevel, "foreign messages in the log", "stored a tick in part", fmt.Sprint("seq:", last.Head.Seq+1)) {
+	if !o.poll.comesToSay(logrus.WarnLevel, "tick not recorded: "+says) || !o.poll.comesToSay(logrus.WarnLevel, "foreign messages in the log", "stored a tick in part", fmt.Sprint("seq:", last.Head.Seq+1)) {
 		t.Errorf("the poller says:\n%s", o.poll.all())
 	}
 	if head := o.head(); head.Number != last.Head.Number {

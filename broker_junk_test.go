@@ -35,13 +35,13 @@ func TestJunk(t *testing.T) {
 		{"foreign messages in the log, part of no tick: someone else publishes into it", fmt.Sprint("messages:", len(leaves)), fmt.Sprint("seq:", first)},
 		{"foreign messages in the artifacts stream: someone else publishes into it", fmt.Sprint("messages:", len(leaves)), fmt.Sprint("seq:", firstArtifact)},
 	} {
-		if !o.poll.said(logrus.WarnLevel, says...) {
+		if !o.poll.comesToSay(logrus.WarnLevel, says...) {
 			t.Errorf("the poller says:\n%s\nwant %q", o.poll.all(), says)
 		}
 	}
 	o.until("reducer has folded on", func() bool { _, p := o.reducer.Current(); return p.Sequence > first+uint64(len(leaves)) })
-	if !o.reads.said(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("seq:", first)) ||
-		!o.reads.said(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("total:", len(leaves))) {
+	if !o.reads.comesToSay(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("seq:", first)) ||
+		!o.reads.comesToSay(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("total:", len(leaves))) {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	if o.digest() != before || !o.reads.isReady() || !o.poll.isReady() {

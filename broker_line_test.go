@@ -51,10 +51,10 @@ func TestSlowReader(t *testing.T) {
 	o.renew("bbbb")
 	o.tick()
 	o.reaches()
-	if !o.reads.said(logrus.WarnLevel, "connection to the broker lost") || !o.reads.said(logrus.InfoLevel, "connected to the broker again") {
+	if !o.reads.comesToSay(logrus.WarnLevel, "connection to the broker lost") || !o.reads.comesToSay(logrus.InfoLevel, "connected to the broker again") {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
-	if !o.reads.said(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("total:", count)) {
+	if !o.reads.comesToSay(logrus.WarnLevel, "noise in the log, not applied", fmt.Sprint("total:", count)) {
 		t.Errorf("not all of %d foreign messages were told of", count)
 	}
 	o.must(reducer.stop())

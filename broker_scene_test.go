@@ -91,6 +91,23 @@ func (t *told) said(level logrus.Level, words ...string) bool {
 	})
 }
 
+// comesToSay is said, at the latest in a while: readiness is told before the line is
+// written.
+func (t *told) comesToSay(level logrus.Level, words ...string) bool {
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for over := time.After(20 * time.Second); ; {
+		if t.said(level, words...) {
+			return true
+		}
+		select {
+		case <-look.C:
+		case <-over:
+			return false
+		}
+	}
+}
+
 func (t *told) all() string {
 	var lines []string
 	for _, e := range t.lines.AllEntries() {

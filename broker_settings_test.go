@@ -50,7 +50,7 @@ func TestSettingsWeakened(t *testing.T) {
 				t.Errorf("the poller ended with %v, want %q", err, says)
 			}
 			o.until("reducer not ready", func() bool { return o.reads.unready(says...) })
-			if !o.reads.said(logrus.WarnLevel, append(says, "not ready")...) {
+			if !o.reads.comesToSay(logrus.WarnLevel, append(says, "not ready")...) {
 				t.Errorf("the reducer says:\n%s", o.reads.all())
 			}
 			o.holds(before)

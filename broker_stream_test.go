@@ -111,7 +111,7 @@ func TestStreamMadeAnew(t *testing.T) {
 	poller.ends(o, eventlog.ErrAhead, "put back from an older copy, cut short, or made anew")
 	hint := "if that is right, start once with --accept-lineage " + o.log.Lineage()
 	o.until("reducer not ready", func() bool { return o.reads.unready("log is another one", hint) })
-	if !o.reads.said(logrus.ErrorLevel, "following stopped; the last set stays served", hint) {
+	if !o.reads.comesToSay(logrus.ErrorLevel, "following stopped; the last set stays served", hint) {
 		t.Errorf("the reducer says:\n%s", o.reads.all())
 	}
 	older := o.fleet
@@ -176,7 +176,7 @@ func TestStreamCutShort(t *testing.T) {
 				return o.reads.said(logrus.WarnLevel, "folding the log anew: it does not hold the event of the checkpoint any more") &&
 					o.reads.isReady() && p.Sequence < last.Head.Seq
 			})
-			if !o.reads.said(logrus.ErrorLevel, "own set is not the one that the writer holds") {
+			if !o.reads.comesToSay(logrus.ErrorLevel, "own set is not the one that the writer holds") {
 				t.Errorf("the reducer says:\n%s", o.reads.all())
 			}
 			if o.digest() != held {
@@ -190,7 +190,7 @@ func TestStreamCutShort(t *testing.T) {
 			o.until("all folded", func() bool { _, p := o.reducer.Current(); return p.Sequence == o.head().Seq })
 			o.must(reducer.stop())
 			o.checked(noise)
-			if noise > 0 && !o.poll.said(logrus.WarnLevel, "foreign messages in the log", "messages:") {
+			if noise > 0 && !o.poll.comesToSay(logrus.WarnLevel, "foreign messages in the log", "messages:") {
 				t.Errorf("the poller says:\n%s", o.poll.all())
 			}
 		})
