@@ -255,3 +255,6 @@ func (w *wire) Write(p []byte) (int, error) {
 	_, err := w.Conn.Write(p[:n])
 	return n, errors.Join(errCut, err, w.Close())
 }
+
+// pass lets the bubble's time pass: no real time does.
+func pass(d time.Duration) { time.Sleep(d) } // of the synctest bubble

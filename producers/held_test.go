@@ -89,14 +89,14 @@ func TestHeldTick(t *testing.T) {
 						var other *worker
 						if beside {
 							other = b.start(keys[1], nil)
-							time.Sleep(time.Second)
+							pass(time.Second)
 						}
-						h := &hold{stop: func() { time.Sleep(c.pause) }}
+						h := &hold{stop: func() { pass(c.pause) }}
 						origin := time.Now()
 						k := b.start(keys[0], func(config *producers.Config) { places(t, b)[place](config, h) })
-						time.Sleep(sixth - interval/2)
+						pass(sixth - interval/2)
 						h.armed.Store(true)
-						time.Sleep(c.pause + 5*interval + time.Second)
+						pass(c.pause + 5*interval + time.Second)
 						k.kill()
 						if !beside {
 							demandAlone(t, b, origin, c.pause, c.without)
@@ -159,7 +159,7 @@ func TestOldTickByOneClock(t *testing.T) {
 			inBubble(t, keys, func(b *bubble) {
 				var ahead atomic.Int64
 				h := &hold{stop: func() {
-					time.Sleep(c.pause)
+					pass(c.pause)
 					ahead.Store(int64(c.wall - c.pause))
 				}}
 				origin := time.Now()
@@ -167,9 +167,9 @@ func TestOldTickByOneClock(t *testing.T) {
 					places(t, b)["signing"](config, h)
 					config.Clock = func() time.Time { return time.Now().Round(0).Add(time.Duration(ahead.Load())) }
 				})
-				time.Sleep(sixth - interval/2)
+				pass(sixth - interval/2)
 				h.armed.Store(true)
-				time.Sleep(4 * interval)
+				pass(4 * interval)
 				k.kill()
 				ticks := b.ticks()
 				if held := tickAt(ticks, origin, sixth); (held != nil) != c.recorded {

@@ -28,7 +28,7 @@ type late struct {
 }
 
 func (l late) Open(name string) (fs.File, error) {
-	time.Sleep(l.by())
+	pass(l.by())
 	return l.FS.Open(name)
 }
 
@@ -43,12 +43,12 @@ func TestTakeover(t *testing.T) {
 	for at, end := range map[string]func(*worker){
 		"between ticks": func(k *worker) { k.kill() },
 		"in a fetch": func(k *worker) {
-			time.Sleep(interval - 11*fetching/2 + 2*fetching)
+			pass(interval - 11*fetching/2 + 2*fetching)
 			k.kill()
 		},
 		"in a batch": func(k *worker) {
 			k.line.cutInBatch()
-			time.Sleep(interval - fetching)
+			pass(interval - fetching)
 			k.kill()
 			k.line.mu.Lock()
 			defer k.line.mu.Unlock()
@@ -65,12 +65,12 @@ func TestTakeover(t *testing.T) {
 					var all []*worker
 					for _, key := range keys { // each takes over from the one before it
 						all = append(all, b.start(key, restating))
-						time.Sleep(2*interval + 11*fetching/2)
+						pass(2*interval + 11*fetching/2)
 					}
 					last, rest := all[standby], all[:standby]
 					before := len(b.ticks())
 					end(last)
-					time.Sleep(5 * interval)
+					pass(5 * interval)
 					for _, k := range rest {
 						k.kill()
 					}
@@ -98,9 +98,9 @@ func TestStandby(t *testing.T) {
 	keys := writerKeys(t, 2)
 	inBubble(t, keys, func(b *bubble) {
 		first := b.start(keys[0], nil)
-		time.Sleep(4*interval + interval/3)
+		pass(4*interval + interval/3)
 		second := b.start(keys[1], nil)
-		time.Sleep(30 * interval)
+		pass(30 * interval)
 		first.kill()
 		second.kill()
 		ticks := b.judge()
@@ -121,9 +121,9 @@ func TestStandbyUnderOneKey(t *testing.T) {
 	key := writerKeys(t, 1)
 	inBubble(t, key, func(b *bubble) {
 		first := b.start(key[0], nil)
-		time.Sleep(4*interval + interval/3)
+		pass(4*interval + interval/3)
 		second := b.start(key[0], nil)
-		time.Sleep(10 * interval)
+		pass(10 * interval)
 		first.kill()
 		second.kill()
 		if n := len(b.judge()); n != 5+10 {
@@ -145,7 +145,7 @@ func TestPollersComeAndGo(t *testing.T) {
 				working[0] = b.start(keys[0], restating)
 				kills := 0
 				for range 60 {
-					time.Sleep(time.Duration(random.Int64N(int64(2 * interval))))
+					pass(time.Duration(random.Int64N(int64(2 * interval))))
 					i := random.IntN(len(keys))
 					switch k := working[i]; {
 					case k == nil:
@@ -155,7 +155,7 @@ func TestPollersComeAndGo(t *testing.T) {
 						continue
 					case random.IntN(2) == 0:
 						k.line.cutInBatch()
-						time.Sleep(2 * interval) // one that stands by is not in a batch
+						pass(2 * interval) // one that stands by is not in a batch
 					}
 					working[i].kill()
 					working[i] = nil
