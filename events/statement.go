@@ -17,25 +17,37 @@ import (
 // bodies in stream order, as stored, each without its top-level tick, number,
 // index and time (docs/log-format.md section 4(2)).
 func StatementDigest(bodies [][]byte) (manifest.Digest, error) {
-	array := []byte{'['}
+	findings := make([][]byte, len(bodies))
 	for i, body := range bodies {
-		if i > 0 {
-			array = append(array, ',')
-		}
 		var err error
-		if array, err = appendTimeless(array, body); err != nil {
+		if findings[i], err = timeless(body); err != nil {
 			return manifest.Digest{}, fmt.Errorf("digest statement: finding %d: %w", i, err)
 		}
 	}
-	canonical, err := manifest.Canonicalize(append(array, ']'))
-	if err != nil {
-		return manifest.Digest{}, fmt.Errorf("digest statement: %w", err)
-	}
-	return manifest.Sum(canonical), nil
+	return statementOf(findings), nil
 }
 
-// appendTimeless appends the object in body without the fields that differ
-// between two ticks that state the same.
+// statementOf is the digest of the findings as [timeless] gives them.
+func statementOf(findings [][]byte) manifest.Digest {
+	array := append([]byte{'['}, bytes.Join(findings, []byte{','})...)
+	return manifest.Sum(append(array, ']'))
+}
+
+// timeless is the RFC 8785 form of the object in body without the fields that
+// differ between two ticks that state the same, as an element of an array.
+func timeless(body []byte) ([]byte, error) {
+	array, err := appendTimeless([]byte{'['}, body)
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := manifest.Canonicalize(append(array, ']'))
+	if err != nil {
+		return nil, err
+	}
+	return canonical[1 : len(canonical)-1], nil
+}
+
+// appendTimeless appends the object in body without those fields.
 func appendTimeless(dst, body []byte) ([]byte, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
