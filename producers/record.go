@@ -55,6 +55,9 @@ func (p *Poller) isLate(began time.Time) bool {
 	return max(now.Sub(began), now.Round(0).Sub(began.Round(0))) > p.TickTimeout
 }
 
+// puts is how many artifacts are stored at once.
+const puts = 16
+
 // storeArtifacts fills in the parts of every artifact, storing those whose
 // bytes neither the last statement nor the statement of the set names, nor an
 // earlier tick of this process that could not be recorded. Several are stored at
@@ -69,7 +72,7 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 	}
 	var mu sync.Mutex
 	group, storing := errgroup.WithContext(ctx)
-	group.SetLimit(p.Poll.limit())
+	group.SetLimit(min(p.Poll.limit(), puts))
 	for digest, f := range missing {
 		group.Go(func() error {
 			parts, err := p.log.PutArtifact(storing, p.artifactSubject(f), result.Artifacts[digest])

@@ -76,7 +76,7 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.timing.restateEvery, "restate-every", time.Hour, "age at which an unchanged statement is written out again; 0 means at every tick")
 	fs.DurationVar(&c.timing.maxClockSkew, "max-clock-skew", time.Minute, "largest difference to the broker's clock at which ticks are recorded")
 	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
-	fs.IntVar(&c.concurrency, "concurrency", 16, "requests under way at once")
+	fs.IntVar(&c.concurrency, "concurrency", 32, "artifacts fetched at once, each by two requests")
 	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz and /readyz; off unless given")
 	fs.StringVar(&c.domain, "nats-domain", "", "JetStream domain of the log")
 	c.endpoint.Flags(fs)
