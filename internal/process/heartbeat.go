@@ -85,11 +85,11 @@ func (h *Heartbeat) Beat() {
 	}
 }
 
-// Run makes the requests until ctx ends. That they fail, and that they no longer
-// do, is logged once.
-func (h *Heartbeat) Run(ctx context.Context) {
+// Run makes the requests until ctx ends, which gives nil. That they fail, and that
+// they no longer do, is logged once.
+func (h *Heartbeat) Run(ctx context.Context) error {
 	if h == nil {
-		return
+		return nil
 	}
 	client := &http.Client{
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10, IdleConnTimeout: time.Minute},
@@ -99,13 +99,13 @@ func (h *Heartbeat) Run(ctx context.Context) {
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-h.beats:
 		}
 		err := h.get(ctx, client)
 		switch {
 		case ctx.Err() != nil:
-			return
+			return nil //nolint:nilerr // told to stop
 		case err != nil && !failing:
 			h.log.WithError(err).Warn("heartbeat URL does not take the heartbeat")
 		case err == nil && failing:

@@ -27,7 +27,7 @@ func heartbeat(t *testing.T, flags HeartbeatFlags) (*Heartbeat, *logtest.Hook) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); h.Run(ctx) }()
+	go func() { defer close(done); _ = h.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return h, said
 }
@@ -135,7 +135,7 @@ func TestHeartbeatTimesOut(t *testing.T) {
 	h := &Heartbeat{url: s.URL + "/" + secret, log: log, beats: make(chan struct{}, 1), timeout: time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); h.Run(ctx) }()
+	go func() { defer close(done); _ = h.Run(ctx) }()
 	h.Beat()
 	until(t, "a warning", func() bool { return len(said.AllEntries()) == 1 })
 	cancel()
@@ -166,5 +166,7 @@ func TestHeartbeatIsRefused(t *testing.T) {
 		t.Errorf("without flags: %v, %v", none, err)
 	}
 	none.Beat()
-	none.Run(t.Context())
+	if err := none.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
