@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"fleetlog/events"
 	"fleetlog/internal/failpoint"
 	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 )
 
 // PutArtifact stores received bytes under the subject as parts of
@@ -75,28 +77,54 @@ type StatementArtifacts struct {
 	Rollouts map[string]manifest.Received // by channel
 }
 
-// StatementArtifacts reads the bytes of every artifact that the findings of a
-// statement name. Errors are those of [Log.Artifact].
-func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding) (*StatementArtifacts, error) {
-	return readArtifacts(ctx, anyCopy{l.artifacts}, findings)
+// Held are bytes that a reader has already, by their hash.
+type Held map[manifest.Digest][]byte
+
+// readers is how many artifacts are read at once.
+const readers = 8
+
+// StatementArtifacts are the bytes of every artifact that the findings of a
+// statement name: those that are held already, and what is read for the rest.
+// Errors are those of [Log.Artifact].
+func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding, held Held) (*StatementArtifacts, error) {
+	return readArtifacts(ctx, anyCopy{l.artifacts}, findings, held)
 }
 
-func readArtifacts(ctx context.Context, from source, findings []events.Finding) (*StatementArtifacts, error) {
+func readArtifacts(ctx context.Context, from source, findings []events.Finding, held Held) (*StatementArtifacts, error) {
 	all := &StatementArtifacts{Rollouts: make(map[string]manifest.Received)}
+	var mu sync.Mutex
+	group, reading := errgroup.WithContext(ctx)
+	group.SetLimit(readers)
 	for _, f := range findings {
 		a := events.ArtifactOf(f)
 		if a == nil {
 			continue
 		}
-		received, err := readArtifact(ctx, from, *a)
-		if err != nil {
-			return nil, err
-		}
-		if channel, ok := f.ChannelName(); ok {
-			all.Rollouts[channel] = received
-		} else {
-			all.Fleet = received
-		}
+		group.Go(func() error {
+			received, err := held.or(*a, func() (manifest.Received, error) { return readArtifact(reading, from, *a) })
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if channel, ok := f.ChannelName(); ok {
+				all.Rollouts[channel] = received
+			} else {
+				all.Fleet = received
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+// or is the artifact where it is held, else what read gives.
+func (h Held) or(a events.Artifact, read func() (manifest.Received, error)) (manifest.Received, error) {
+	if body, ok := h[a.SHA256]; ok {
+		return manifest.Received{Body: body, Signature: a.Signature}, nil
+	}
+	return read()
 }
