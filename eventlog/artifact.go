@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"fleetlog/events"
@@ -11,7 +12,6 @@ import (
 	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sync/errgroup"
 )
 
 // PutArtifact stores received bytes under the subject as parts of
@@ -92,31 +92,27 @@ func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding,
 
 func readArtifacts(ctx context.Context, from source, findings []events.Finding, held Held) (*StatementArtifacts, error) {
 	all := &StatementArtifacts{Rollouts: make(map[string]manifest.Received)}
-	var mu sync.Mutex
-	group, reading := errgroup.WithContext(ctx)
-	group.SetLimit(readers)
-	for _, f := range findings {
-		a := events.ArtifactOf(f)
-		if a == nil {
-			continue
+	naming := slices.DeleteFunc(slices.Clone(findings), func(f events.Finding) bool { return events.ArtifactOf(f) == nil })
+	for some := range slices.Chunk(naming, readers) {
+		received, errs := make([]manifest.Received, len(some)), make([]error, len(some))
+		var reading sync.WaitGroup
+		for i, f := range some {
+			a := *events.ArtifactOf(f)
+			reading.Go(func() {
+				received[i], errs[i] = held.or(a, func() (manifest.Received, error) { return readArtifact(ctx, from, a) })
+			})
 		}
-		group.Go(func() error {
-			received, err := held.or(*a, func() (manifest.Received, error) { return readArtifact(reading, from, *a) })
-			if err != nil {
-				return err
+		reading.Wait()
+		for i, f := range some { // in the statement's order, so that the same loss has the same words
+			if errs[i] != nil {
+				return nil, errs[i]
 			}
-			mu.Lock()
-			defer mu.Unlock()
 			if channel, ok := f.ChannelName(); ok {
-				all.Rollouts[channel] = received
+				all.Rollouts[channel] = received[i]
 			} else {
-				all.Fleet = received
+				all.Fleet = received[i]
 			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+		}
 	}
 	return all, nil
 }

@@ -284,10 +284,11 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 	}
 }
 
-// held are the bytes of the set, most of which the next one has, too.
+// held are the bytes of the set, most of which the next one has, too. Those of a
+// set that is to be folded anew do not count: the log must have them.
 func (f *folding) held() eventlog.Held {
 	held := eventlog.Held{}
-	if f.state.Set == nil {
+	if f.state.Set == nil || f.retained {
 		return held
 	}
 	fleet := f.state.Set.Fleet()
