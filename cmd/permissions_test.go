@@ -23,7 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/nats-users.md anew")
+var update = flag.Bool("update", false, "write the table of docs/nats-users.md, docs/metrics.md and testdata/metrics anew")
 
 // What a user's attempt may come to.
 const (
