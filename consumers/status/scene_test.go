@@ -3,7 +3,6 @@ package status_test
 import (
 	"bytes"
 	"crypto/ed25519"
-	"io/fs"
 	"testing"
 	"time"
 
@@ -82,7 +81,7 @@ func (s *scene) log(p producertest.Past) *told {
 }
 
 // release is what is served, of two channels; without drops manifests.
-func (s *scene) release(n int, at time.Time, without ...string) fs.FS {
+func (s *scene) release(n int, at time.Time, without ...string) fleetsim.Release {
 	s.t.Helper()
 	release, err := fleetsim.Fleet{Hosts: 4, Channels: 2, Closures: n, Commit: string(rune('a'+n%26)) + "0000000", SignedAt: at}.Sign(s.signer)
 	must(s.t, err)
