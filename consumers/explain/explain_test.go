@@ -25,6 +25,7 @@ func TestEveryCodeHasAPage(t *testing.T) {
 		{"../../events", []string{"Reason"}},
 		{"../check", []string{"Code"}},
 		{"../audit", []string{"Code"}},
+		{"../status", []string{"Health", "ProcessState", "Reason"}},
 		{"../view", []string{"State", "Reason"}},
 	} {
 		declared(t, source.dir, source.types, codes)
