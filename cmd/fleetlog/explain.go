@@ -15,12 +15,13 @@ func explainCommand() *cobra.Command {
 		Use:   "explain [CODE]",
 		Short: "say what a code means",
 		Long: `explain says what a code that fleetlog, an event or a poller's log names means: a
-reason, a breach that fsck or audit found, or a word for how a channel stands. It says
-what causes it and what would clear it. Without CODE it lists all of them.
+reason, a breach that fsck or audit found, a word for how a channel stands, or an exit
+code. It says what causes it and what would clear it. Without CODE it lists all of them.
 
 Exit status: 0 explained, 1 there is no such code, 2 could not write.`,
 		Example: `fleetlog explain BadSignature
-fleetlog explain NotAdvancing -o json`,
+fleetlog explain NotAdvancing -o json
+fleetlog explain 78`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
