@@ -62,6 +62,24 @@ func TestManual(t *testing.T) {
 	}
 }
 
+// TestManualOfAnswers holds docs/schema to the types that commands print as JSON.
+func TestManualOfAnswers(t *testing.T) {
+	list, err := exec.Command(binary("fleetlog"), "schema").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(list)) {
+		if strings.HasSuffix(name, ".v1") {
+			continue
+		}
+		made, err := exec.Command(binary("fleetlog"), "schema", name).Output()
+		if err != nil {
+			t.Fatalf("fleetlog schema %s: %v", name, err)
+		}
+		keep(t, "schema/"+name+".json", string(made))
+	}
+}
+
 // TestManualOfExitCodes holds docs/exit-codes.md to the table of codes and to
 // what each command says of its own.
 func TestManualOfExitCodes(t *testing.T) {

@@ -132,16 +132,16 @@ func runAudit(cmd *cobra.Command, f *auditFlags) (*audit.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.output == "json" {
-		err = process.PrintJSON(cmd.OutOrStdout(), report)
-	} else {
-		err = report.Table(cmd.OutOrStdout())
-	}
-	if err == nil && f.html != "" {
+	if f.html != "" { // ahead of the answer, which is the last thing that is said
 		page := audit.Page{Report: report, Timeline: &timeline, Made: time.Now()}
-		err = durable.ReplaceWith(f.html, 0o644, page.Write)
+		if err := durable.ReplaceWith(f.html, 0o644, page.Write); err != nil {
+			return nil, err
+		}
 	}
-	return report, err
+	if f.output == "json" {
+		return report, process.PrintJSON(cmd.OutOrStdout(), report)
+	}
+	return report, report.Table(cmd.OutOrStdout())
 }
 
 func (f *auditFlags) options(cmd *cobra.Command) (o audit.Options, keys []events.PublicKey, err error) {

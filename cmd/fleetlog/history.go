@@ -32,7 +32,8 @@ each channel, from what to what, who signed it, which commit it is of, and every
 refusal with its reason. With CHANNEL it keeps to that one. With --host it lists which
 closure the host was told to run over time, and by which manifest.
 
-It reads only the ticks that state something new. With --trust-file it shows what this
+It reads only the ticks that state something new, and prints them as it finds them; -o
+json, which is one object, holds them until then. With --trust-file it shows what this
 program verified itself; without, what the log says.
 
 Exit status: 0 there were changes, 1 there were none, 2 could not tell.`,
@@ -67,9 +68,9 @@ func (f *historyFlags) answer(cmd *cobra.Command, args []string) error {
 	}
 	p := &printing{w: cmd.OutOrStdout(), output: f.output, verified: r.Policy.Trust != nil, limit: f.limit}
 	if f.host != "" {
-		err = p.all(view.HostChangeHeader, lines(r.HostHistory(cmd.Context(), span, f.host)), span)
+		err = printAll(p, view.HostChangeHeader, r.HostHistory(cmd.Context(), span, f.host), span)
 	} else {
-		err = p.all(view.ChangeHeader, lines(changes(r.History(cmd.Context(), span), args)), span)
+		err = printAll(p, view.ChangeHeader, changes(r.History(cmd.Context(), span), args), span)
 	}
 	return answered(p.count > 0, err)
 }
@@ -112,17 +113,14 @@ func changes(passed iter.Seq2[past.Passed, error], args []string) iter.Seq2[view
 // liner is an answer's element.
 type liner interface{ Line(w io.Writer) error }
 
-func lines[T liner](all iter.Seq2[T, error]) iter.Seq2[liner, error] {
-	return func(yield func(liner, error) bool) {
-		for one, err := range all {
-			if !yield(one, err) {
-				return
-			}
-		}
-	}
+// historyAnswer is the whole answer with -o json.
+type historyAnswer[T liner] struct {
+	Changes []T             `json:"changes"`
+	Span    view.HistoryEnd `json:"span"`
 }
 
-// printing writes an answer of many elements as they come.
+// printing writes an answer of many elements: as they come, but with -o json,
+// which is one object.
 type printing struct {
 	w        io.Writer
 	output   string
@@ -131,68 +129,46 @@ type printing struct {
 	count    uint64
 }
 
-func (p *printing) all(header string, elements iter.Seq2[liner, error], span past.Span) error {
+func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error], span past.Span) error {
+	whole := historyAnswer[T]{Changes: []T{}, Span: p.span(span)}
 	for one, err := range elements {
 		if err != nil {
 			return err
 		}
-		if err := p.one(header, one); err != nil {
+		p.count++
+		switch {
+		case p.output == "json":
+			whole.Changes = append(whole.Changes, one)
+		case p.output == "jsonl":
+			err = process.PrintJSON(p.w, one)
+		case p.count == 1:
+			fmt.Fprintln(p.w, header)
+			err = one.Line(p.w)
+		default:
+			err = one.Line(p.w)
+		}
+		if err != nil {
 			return err
 		}
 		if p.count == p.limit && p.limit > 0 {
 			break
 		}
 	}
-	return p.end(span)
+	switch p.output {
+	case "json":
+		return process.PrintJSON(p.w, whole)
+	case "jsonl":
+		return nil
+	}
+	return whole.Span.Line(p.w, p.count)
 }
 
-func (p *printing) one(header string, one liner) error {
-	first := p.count == 0
-	p.count++
-	var err error
-	switch {
-	case p.output == "jsonl":
-		return process.PrintJSON(p.w, one)
-	case p.output == "json" && first:
-		_, err = io.WriteString(p.w, `{"changes":[`+"\n")
-	case p.output == "json":
-		_, err = io.WriteString(p.w, ",")
-	case first:
-		_, err = fmt.Fprintln(p.w, header)
-	}
-	if err != nil {
-		return err
-	}
-	if p.output == "json" {
-		return process.PrintJSON(p.w, one)
-	}
-	return one.Line(p.w)
-}
-
-// end says what the answer is about.
-func (p *printing) end(span past.Span) error {
+// span is the part of the log that the answer is about.
+func (p *printing) span(span past.Span) view.HistoryEnd {
 	e := view.HistoryEnd{Until: view.ResolvedAt(span.Last.Head), Verified: p.verified}
 	if span.After != nil {
 		since := view.ResolvedAt(span.After.Head)
 		e.Since = &since
 	}
-	switch p.output {
-	case "jsonl":
-		return nil
-	case "json":
-		if p.count == 0 {
-			if _, err := io.WriteString(p.w, `{"changes":[`); err != nil {
-				return err
-			}
-		}
-		if _, err := io.WriteString(p.w, `],"span":`); err != nil {
-			return err
-		}
-		if err := process.PrintJSON(p.w, e); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(p.w, "}")
-		return err
-	}
-	return e.Line(p.w, p.count)
+	return e
 }

@@ -47,7 +47,7 @@ const outputFlag = "output"
 func isJSONAsked(cmd *cobra.Command, args []string, began bool) bool {
 	f := cmd.Flags().Lookup(outputFlag)
 	if f == nil {
-		return false
+		return !began && strings.HasPrefix(spelled(args, ""), "json")
 	}
 	form := f.Value.String()
 	if !began && !f.Changed {
