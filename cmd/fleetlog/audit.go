@@ -105,6 +105,7 @@ fleetlog audit --bundle q3.tar --extends q2.tar --expect-head HEAD --html q3.htm
 	fs.StringVar(&f.extends, "extends", "", "bundle whose last tick must be in the one that is audited, or in the log")
 	fs.StringVar(&f.html, "html", "", "write a page for people to this file, too: summary, timeline, changes, refusals, keys")
 	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	completeFlag(cmd, f.live(points), "from", "to")
 	return cmd
 }
 

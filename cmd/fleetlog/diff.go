@@ -26,6 +26,7 @@ fleetlog diff tick:100 tick:200 --fleet prod --trust-file trust.json -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return diff(cmd, &f, append(args, "")[:2]) },
 	}
 	f.register(cmd.Flags())
+	cmd.ValidArgsFunction = f.live(points)
 	return cmd
 }
 

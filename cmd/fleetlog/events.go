@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"fleetlog/eventlog"
@@ -17,6 +19,7 @@ type eventsFlags struct {
 	logFlags
 	follow  bool
 	channel string
+	types   []string
 	output  string
 	check   time.Duration // how often the broker is asked whether the log is still there
 }
@@ -32,18 +35,27 @@ on standard error. -o jsonl prints the bodies as they are stored, one a line.
 
 Exit status: 0 printed, 2 could not tell.`,
 		Example: `fleetlog events --fleet prod --follow
-fleetlog events --fleet prod --channel stable -o jsonl`,
+fleetlog events --fleet prod --channel stable -o jsonl
+fleetlog events --fleet prod --type FleetRejected,RolloutRejected`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return could(printEvents(cmd, &f)) },
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	cmd.Flags().StringVar(&f.channel, "channel", "", "only events about this channel")
+	cmd.Flags().StringSliceVar(&f.types, "type", nil, "only events of these types, such as RolloutRejected")
 	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "jsonl")
+	completeFlag(cmd, f.live(channels), "channel")
+	completeFlag(cmd, cobra.FixedCompletions(eventTypes(), cobra.ShellCompDirectiveNoFileComp), "type")
 	return cmd
 }
 
 func printEvents(cmd *cobra.Command, f *eventsFlags) error {
+	for _, name := range f.types {
+		if !slices.Contains(eventTypes(), strings.TrimSuffix(name, ".v1")) {
+			return fmt.Errorf("--type %.60q is no type of event: want %s", name, strings.Join(eventTypes(), ", "))
+		}
+	}
 	nc, place, err := f.connect(cmd.ErrOrStderr(), nil)
 	if err != nil {
 		return err
@@ -115,14 +127,21 @@ func (f *eventsFlags) print(w io.Writer, t *events.Tick) error {
 		all = append(all, finding)
 	}
 	for i, e := range append(all, t.Completed) {
-		channel, about := e.ChannelName()
-		if f.channel != "" && (!about || channel != f.channel) {
+		if !f.wants(e) {
 			continue
 		}
 		seq := t.Head.Seq - uint64(len(t.Findings)-i)
 		errs = append(errs, f.printEvent(w, seq, e))
 	}
 	return errors.Join(errs...)
+}
+
+// wants tells whether the event is of the channel and types asked for.
+func (f *eventsFlags) wants(e events.Event) bool {
+	channel, about := e.ChannelName()
+	name := e.Head().Type
+	return (f.channel == "" || about && channel == f.channel) &&
+		(len(f.types) == 0 || slices.Contains(f.types, name) || slices.Contains(f.types, strings.TrimSuffix(name, ".v1")))
 }
 
 func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error {

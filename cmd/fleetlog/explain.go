@@ -22,7 +22,8 @@ Exit status: 0 explained, 1 there is no such code, 2 could not write.`,
 		Example: `fleetlog explain BadSignature
 fleetlog explain NotAdvancing -o json
 fleetlog explain 78`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: first(cobra.FixedCompletions(codesToExplain(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return could(listCodes(cmd, output))

@@ -48,6 +48,7 @@ fleetlog export --fleet prod --from 2026-07-01T00:00:00Z --to 2026-10-01T00:00:0
 	fs.StringVar(&f.to, "to", "", "point up to which it is taken; its last tick without it")
 	fs.StringSliceVar(&f.trusts, "trust-file", nil, "trust.json under which artifacts were signed, or TIME=FILE for one that held from a moment on")
 	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	completeFlag(cmd, f.live(points), "from", "to")
 	return cmd
 }
 

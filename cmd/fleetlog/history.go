@@ -53,6 +53,9 @@ fleetlog history --host web-1 --fleet prod`,
 	cmd.Flags().StringVar(&f.until, "until", "", "only what is up to this point; the newest tick without it")
 	cmd.Flags().StringVar(&f.host, "host", "", "what this host was told to run")
 	cmd.Flags().Uint64Var(&f.limit, "limit", 0, "stop after so many changes; 0 is none")
+	cmd.ValidArgsFunction = first(f.live(channels))
+	completeFlag(cmd, f.live(points), "since", "until")
+	completeFlag(cmd, f.live(hosts), "host")
 	return cmd
 }
 

@@ -25,7 +25,7 @@ Exit status: 0 printed, 1 there is no such event or answer, 2 could not write.`,
 fleetlog schema TickCompleted > TickCompleted.v1.json
 fleetlog schema verify-release`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: cobra.FixedCompletions(schemaNames(), cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: first(cobra.FixedCompletions(schemaNames(), cobra.ShellCompDirectiveNoFileComp)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				for _, name := range schemaNames() {

@@ -26,6 +26,8 @@ fleetlog trace web-1 --fleet prod --at 2026-05-01T00:00:00Z -o json`,
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&at, "at", "", "point of the log; the newest without it")
+	cmd.ValidArgsFunction = first(f.live(hosts))
+	completeFlag(cmd, f.live(points), "at")
 	return cmd
 }
 

@@ -28,6 +28,8 @@ fleetlog why stable --fleet prod --at 2026-05-01T00:00:00Z -o json`,
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&at, "at", "", "point of the log; the newest without it")
+	cmd.ValidArgsFunction = first(f.live(channels))
+	completeFlag(cmd, f.live(points), "at")
 	return cmd
 }
 
