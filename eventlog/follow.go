@@ -12,12 +12,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Delivery is one thing that following a log brings: a valid tick, noise, or
-// the news that everything stored so far has been delivered.
+// Delivery is one thing that following a log brings: a valid tick, noise, the
+// news that everything stored so far has been delivered, or that the streams were
+// asked after.
 type Delivery struct {
 	Tick     *events.Tick
 	Noise    []events.Noise
 	CaughtUp bool   // nothing is stored behind this
+	Checked  bool   // the streams were asked whether they are still the log, and answered in time or not
 	Seq      uint64 // of the newest message taken in
 }
 
@@ -150,7 +152,7 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 		if err != nil {
 			return err
 		}
-		if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp) && !yield(delivery, nil) {
+		if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp || delivery.Checked) && !yield(delivery, nil) {
 			return errStopped
 		}
 	}
@@ -171,10 +173,10 @@ func (f *following) look(ctx context.Context) (Delivery, error) {
 	if !errors.Is(err, ErrUnavailable) {
 		f.unproved = 0
 		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
-		return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
+		return Delivery{CaughtUp: caughtUp, Checked: true, Seq: f.next - 1}, err
 	}
 	if f.unproved++; f.unproved < maxUnproved {
-		return Delivery{}, nil // the consumer waits for the broker too
+		return Delivery{Checked: true, Seq: f.next - 1}, nil // the consumer waits for the broker too
 	}
 	return Delivery{}, err
 }

@@ -123,6 +123,23 @@ func (l *Log) Settings() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{l.events.CachedInfo().Config, l.artifacts.CachedInfo().Config}
 }
 
+// StreamState is what a broker has said of a stream.
+type StreamState struct {
+	Last     uint64 // sequence of its newest message
+	Bytes    uint64
+	MaxBytes int64
+}
+
+// Streams are as the broker has said last, for whatever reason it was asked: the
+// events stream and that of the artifacts. It is not asked for this.
+func (l *Log) Streams() (events, artifacts StreamState) {
+	return stateOf(l.events.CachedInfo()), stateOf(l.artifacts.CachedInfo())
+}
+
+func stateOf(info *jetstream.StreamInfo) StreamState {
+	return StreamState{info.State.LastSeq, info.State.Bytes, info.Config.MaxBytes}
+}
+
 // Message reads one message of the events stream, from any copy. Error:
 // [ErrNoMessage], [ErrUnavailable].
 func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {

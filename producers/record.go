@@ -131,6 +131,9 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	p.standby = false
 	p.Ready(nil)
 	t := tick.Completed
+	if t.Outcome == events.Verified {
+		p.Verified()
+	}
 	log := p.Log.WithFields(logrus.Fields{
 		"tick": t.Number, "seq": t.Seq, "outcome": t.Outcome,
 		"verified": t.Counts.Verified, "rejected": t.Counts.Rejected,

@@ -39,7 +39,9 @@ func (f *folding) run(ctx context.Context) error {
 	f.look = ticker.C
 	pause := newPause(200 * time.Millisecond)
 	for ctx.Err() == nil {
+		f.Alive()
 		err := f.attempt(ctx, pause.Reset)
+		f.Alive()
 		var again <-chan time.Time
 		switch {
 		case ctx.Err() != nil:
@@ -156,7 +158,10 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
-			progress()
+			f.Alive()
+			if !d.Checked {
+				progress()
+			}
 		}
 	}
 }
@@ -201,6 +206,7 @@ func (f *folding) reached() Position {
 	p := Position{Lineage: f.head.Lineage, Sequence: f.head.Seq, Tick: f.head.Number, Time: f.head.Time}
 	if f.head.Completed != nil {
 		_, _, p.Diverged = f.state.Compare(f.head.Completed)
+		p.Interval = time.Duration(f.head.Completed.IntervalMs) * time.Millisecond
 	}
 	return p
 }
@@ -250,8 +256,10 @@ var errLost = errors.New("artifacts are lost")
 // the log may lag, so the tick is held until everything is there.
 func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.StatementArtifacts, error) {
 	pause := newPause(100 * time.Millisecond)
+	late := false
 	for since := f.Clock(); ; {
 		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings)
+		f.Alive()
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err
@@ -265,6 +273,10 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 		}
 		if f.Clock().Sub(since) >= artifactPatience {
 			f.notFollowing(err)
+			if !late {
+				f.count(LostArtifact, 1)
+			}
+			late = true
 		}
 		if err := f.attend(ctx, time.After(pause.NextBackOff())); err != nil {
 			return nil, err
@@ -298,6 +310,7 @@ func (f *folding) save(now bool) error {
 		return fmt.Errorf("%w: %w", errUnsaved, err)
 	}
 	f.checkpoint, f.newest, f.unsaved, f.savedAt = saved, has, false, f.Clock()
+	f.saves(f.savedAt)
 	return nil
 }
 

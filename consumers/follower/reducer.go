@@ -35,6 +35,7 @@ type Config struct {
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
 	Ready         func(error) // told nil while everything stored is folded, else what is wrong
+	Alive         func()      // called behind every step: a delivery, a check or an attempt, also one that failed; nil: nobody wants to know
 }
 
 // Reducer folds one log into one state directory.
@@ -47,6 +48,8 @@ type Reducer struct {
 	current  fold.State
 	position Position
 	followed *eventlog.Log
+	saved    time.Time
+	broken   map[Integrity]uint64
 }
 
 // Position is how far the reducer has come.
@@ -55,7 +58,8 @@ type Position struct {
 	Sequence uint64
 	Tick     uint64
 	Time     events.Time
-	Diverged bool // the newest tick's set is not this reducer's
+	Diverged bool          // the newest tick's set is not this reducer's
+	Interval time.Duration // from tick to tick, as the newest tick's poller had it; 0 while that is not known
 }
 
 // defaultTrustEvery is how often the trust file is looked at.
@@ -78,7 +82,10 @@ func NewReducer(c Config) (*Reducer, error) {
 	if c.CheckEvery == 0 {
 		c.CheckEvery = eventlog.CheckEvery
 	}
-	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
+	if c.Alive == nil {
+		c.Alive = func() {}
+	}
+	r := &Reducer{Config: c, broken: make(map[Integrity]uint64), rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
 	return r, nil
 }
