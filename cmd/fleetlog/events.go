@@ -11,6 +11,7 @@ import (
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 
 	"github.com/spf13/cobra"
 )
@@ -154,6 +155,6 @@ func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error 
 		return err
 	}
 	head := e.Head()
-	_, err := fmt.Fprintf(w, "%-8d %s %-7s %-32s %s\n", seq, head.Time, head.Severity, events.Leaf(e), head.Message)
+	_, err := fmt.Fprintf(tabular.Lines(w), "%-8d %s %-7s %-32s %s\n", seq, head.Time, head.Severity, events.Leaf(e), head.Message)
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"fleetlog/consumers/view"
 	"fleetlog/eventlog"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 
 	"github.com/spf13/cobra"
 )
@@ -144,11 +145,11 @@ func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error],
 			whole.Changes = append(whole.Changes, one)
 		case p.output == "jsonl":
 			err = process.PrintJSON(p.w, one)
-		case p.count == 1:
-			fmt.Fprintln(p.w, header)
-			err = one.Line(p.w)
 		default:
-			err = one.Line(p.w)
+			if p.count == 1 {
+				fmt.Fprintln(p.w, header)
+			}
+			err = one.Line(tabular.Lines(p.w))
 		}
 		if err != nil {
 			return err

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 	"fleetlog/producers"
 
@@ -160,7 +160,7 @@ func (v *releaseVerdict) take(r *producers.Result) error {
 }
 
 func (v releaseVerdict) table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	row := func(name string, r artifactVerdict) {
 		state, why := "verified", ""
 		if !r.Verified {

@@ -5,8 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json"
@@ -65,7 +65,7 @@ func (r Replay) OK() bool {
 
 // Table writes the answer for people.
 func (r Replay) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "FOLDED\t%d ticks, %d statements\n", r.Ticks, r.Folded)
 	fmt.Fprintf(table, "SET\t%s\n", digestText(r.SetDigest))
 	r.Log.lines(table, "LOG")
