@@ -40,6 +40,7 @@ func answers() []answer {
 		{"history-host", reflect.TypeFor[historyAnswer[view.HostChange]]()},
 		{"mirror", reflect.TypeFor[mirrored]()},
 		{"provision", reflect.TypeFor[provisioned]()},
+		{"reducer-rebuild", reflect.TypeFor[view.Rebuilt]()},
 		{"replay", reflect.TypeFor[view.Replay]()},
 		{"show", reflect.TypeFor[view.Set]()},
 		{"trace", reflect.TypeFor[view.Trace]()},

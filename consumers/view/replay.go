@@ -112,3 +112,14 @@ func ParseSet(data []byte) (Set, error) {
 	}
 	return Set{SetDigest: said.SetDigest, Resolved: *said.Resolved}, nil
 }
+
+// Rebuilt is the set that a reducer has folded anew; nil is none.
+type Rebuilt struct {
+	SetDigest *manifest.Digest `json:"setDigest"`
+}
+
+// Table writes the digest alone.
+func (r Rebuilt) Table(w io.Writer) error {
+	_, err := fmt.Fprintln(w, digestText(r.SetDigest))
+	return err
+}

@@ -59,6 +59,9 @@ var questions = []asked{
 	{"explain-all", "explain -o json", 0},
 	{"failure", "explain nosuch -o json", 1},
 	{"failure", "nosuch -o json", 2},
+	{"embedded-nats-init", "embedded-nats init INIT --fleet prod -o json", 0},
+	{"failure", "embedded-nats init INIT --fleet prod -o json", 1},
+	{"reducer-rebuild", "reducer rebuild --fleet prod --state-dir STATE --trust-file TRUST --trust-first-use -o json", 0},
 	{"mirror", "mirror --fleet copied --origin hub -o json", 0},
 }
 
@@ -73,12 +76,12 @@ func TestAnswersAreOfTheirSchemas(t *testing.T) {
 	for _, q := range questions {
 		answer := s.ask(ctx, q)
 		if len(answer) == 0 {
-			t.Errorf("fleetlog %s answers nothing", q.args)
+			t.Errorf("%s answers nothing", q.args)
 			continue
 		}
 		seen[q.schema] = true
 		if err := answers[q.schema].Validate(parse(t, answer)); err != nil {
-			t.Errorf("fleetlog %s\n%s\n%v", q.args, answer, err)
+			t.Errorf("%s\n%s\n%v", q.args, answer, err)
 		}
 	}
 	for name := range answers {
@@ -88,20 +91,25 @@ func TestAnswersAreOfTheirSchemas(t *testing.T) {
 	}
 }
 
-// ask runs fleetlog on the log, and returns what it prints.
+// ask runs a program on the log, and returns what it prints.
 func (s *scene) ask(ctx context.Context, q asked) []byte {
 	s.t.Helper()
 	release := s.path("medium-composite")
 	line := strings.NewReplacer("KEY", s.path("prod.key"), "TRUST", filepath.Join(release, "trust.json"), "TAR", s.path("all.tar"),
-		"HEAD", s.path("head"), "RELEASE", filepath.Join(release, "releases"), "MIXED", s.path("mixed")).Replace(q.args)
-	cmd := exec.CommandContext(ctx, s.path("fleetlog"), strings.Fields(line)...)
-	cmd.Env = append(os.Environ(), "FLEETLOG_FLEET=prod", "FLEETLOG_NATS_URL="+s.address,
+		"HEAD", s.path("head"), "INIT", s.path("init"), "STATE", s.path("state"), "RELEASE", filepath.Join(release, "releases"), "MIXED", s.path("mixed")).Replace(q.args)
+	words := append([]string{"fleetlog"}, strings.Fields(line)...)
+	if words[1] == "embedded-nats" || words[1] == "reducer" { // another program's
+		words = words[1:]
+	}
+	cmd := exec.CommandContext(ctx, s.path(words[0]), words[1:]...)
+	cmd.Env = append(os.Environ(), "FLEETLOG_FLEET=prod", "FLEETLOG_NATS_URL="+s.address, "NIXFLEET_REDUCER_NATS_URL="+s.address,
+		"NIXFLEET_REDUCER_MANIFEST_FRESHNESS_WINDOW_SECS=315360000",
 		"FLEETLOG_FRESHNESS_WINDOW_SECS=315360000", "XDG_STATE_HOME="+s.path("seen"))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	answer, err := cmd.Output()
 	if got := cmd.ProcessState.ExitCode(); got != q.exit {
-		s.t.Errorf("fleetlog %s: %v, want exit code %d\n%s%s", q.args, err, q.exit, answer, &stderr)
+		s.t.Errorf("%s: %v, want exit code %d\n%s%s", q.args, err, q.exit, answer, &stderr)
 	}
 	return answer
 }
