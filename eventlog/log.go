@@ -157,6 +157,36 @@ func (l *Log) LastSequence(ctx context.Context) (uint64, error) {
 	return info.State.LastSeq, nil
 }
 
+// Usage is how full one stream is.
+type Usage struct {
+	Stream       string
+	LastSequence uint64
+	Bytes        uint64
+	MaxBytes     uint64
+	Replicas     int
+}
+
+// Usage is that of both streams, events first. Errors: [*DriftError] when a stream
+// no longer keeps history, beside which the figures are returned; [ErrUnavailable].
+func (l *Log) Usage(ctx context.Context) ([]Usage, error) {
+	stored, drifted := l.eventsInfo(ctx)
+	if stored == nil {
+		return nil, drifted
+	}
+	kept, err := l.artifactsInfo(ctx)
+	if kept == nil {
+		return nil, err
+	}
+	return []Usage{usageOf(stored), usageOf(kept)}, errors.Join(drifted, err)
+}
+
+func usageOf(info *jetstream.StreamInfo) Usage {
+	return Usage{
+		Stream: info.Config.Name, LastSequence: info.State.LastSeq, Bytes: info.State.Bytes,
+		MaxBytes: uint64(max(info.Config.MaxBytes, 0)), Replicas: info.Config.Replicas,
+	}
+}
+
 func (l *Log) info(ctx context.Context, stream jetstream.Stream) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.wait.api)
 	defer cancel()

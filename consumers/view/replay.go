@@ -90,10 +90,10 @@ func (c Comparison) lines(w io.Writer, name string) {
 		fmt.Fprintf(w, "  from\t%s on\n", c.First)
 	}
 	if c.Fleet != "" {
-		fmt.Fprintf(w, "  fleet\trefused here: %s\n", plain(c.Fleet))
+		fmt.Fprintf(w, "  fleet\trefused here: %s\n", Plain(c.Fleet))
 	}
 	for _, channel := range slices.Sorted(maps.Keys(c.Channels)) {
-		fmt.Fprintf(w, "  %q\trefused here: %s\n", channel, plain(c.Channels[channel]))
+		fmt.Fprintf(w, "  %q\trefused here: %s\n", channel, Plain(c.Channels[channel]))
 	}
 }
 
