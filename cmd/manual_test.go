@@ -5,33 +5,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"fleetlog/internal/process"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-// keep compares with a file of docs, or writes it.
-func keep(t *testing.T, name, made string) {
-	t.Helper()
-	path := filepath.Join("../docs", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(made), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kept, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(kept), "\n"), strings.Split(made, "\n")); diff != "" {
-		t.Errorf("docs/%s (-kept +made); go test ./cmd -run TestManual -update writes it anew:\n%s", name, diff)
-	}
-}
 
 // TestManual holds docs/man, and with it every command, flag, default and
 // variable, to the programs.
@@ -47,7 +28,7 @@ func TestManual(t *testing.T) {
 				t.Fatalf("%s man %s: %v", program, path, err)
 			}
 			name := strings.Join(append([]string{program}, words...), "-") + ".1"
-			keep(t, "man/"+name, string(page))
+			keep(t, "../docs/man/"+name, string(page))
 			pages = append(pages, name)
 		}
 	}
@@ -76,7 +57,7 @@ func TestManualOfAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatalf("fleetlog schema %s: %v", name, err)
 		}
-		keep(t, "schema/"+name+".json", string(made))
+		keep(t, "../docs/schema/"+name+".json", string(made))
 	}
 }
 
@@ -109,7 +90,7 @@ be. After a signal there is no object.
 			doc += fmt.Sprintf("| `%s` | %s |\n", strings.TrimSpace(program+" "+path), status)
 		}
 	}
-	keep(t, "exit-codes.md", doc)
+	keep(t, "../docs/exit-codes.md", doc)
 }
 
 // checkStatus demands that a text names success and a failure, and no code that
@@ -126,6 +107,40 @@ func checkStatus(t *testing.T, command, status string, known map[int]bool) {
 	}
 	if !slices.Contains(codes, process.ExitOK) || len(codes) < 2 {
 		t.Errorf("%s: its help names the exit codes %v only", command, codes)
+	}
+}
+
+// TestFlagsMeanOneThing: a shorthand stands for one flag, a flag has one
+// shorthand, and the form of an answer has the same choices, in every command.
+func TestFlagsMeanOneThing(t *testing.T) {
+	flags, shorthands, forms := map[string]string{}, map[string]string{}, map[string]string{}
+	pages, err := filepath.Glob("../docs/man/*.1")
+	if err != nil || len(pages) < 30 {
+		t.Fatalf("pages: %q, %v", pages, err)
+	}
+	option := regexp.MustCompile(`(?m)^\\fB(?:-([a-z]), )?--([a-z-]+)\\fR.*\n(.*)$`)
+	for _, path := range pages {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range option.FindAllStringSubmatch(strings.ReplaceAll(string(text), `\-`, "-"), -1) {
+			short, name := m[1], m[2]
+			usage, _, _ := strings.Cut(m[3], " [$")
+			if other, seen := flags[name]; seen && other != short {
+				t.Errorf("%s: --%s is -%s here, and -%s elsewhere", path, name, short, other)
+			}
+			if other, seen := shorthands[short]; seen && short != "" && other != name {
+				t.Errorf("%s: -%s is --%s here, and --%s elsewhere", path, short, name, other)
+			}
+			if other, seen := forms[name]; seen && name == "output" && other != usage {
+				t.Errorf("%s: --output is %q here, and %q elsewhere", path, usage, other)
+			}
+			flags[name], shorthands[short], forms[name] = short, name, usage
+		}
+	}
+	if len(flags) < 60 || shorthands["o"] != "output" {
+		t.Errorf("only %d flags were found", len(flags))
 	}
 }
 

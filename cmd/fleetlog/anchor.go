@@ -60,7 +60,7 @@ fleetlog anchor --fleet prod --subject anchors.prod --every 10m`,
 	cmd.Flags().StringVar(&f.file, "file", "", "file to keep the note in")
 	cmd.Flags().StringVar(&f.subject, "subject", "", "subject of a stream, not of the log itself, to publish the note on")
 	cmd.Flags().DurationVar(&f.every, "every", 0, "go on, and do it again so often; once without it")
-	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &f.output)
 	return cmd
 }
 
@@ -132,7 +132,7 @@ type anchored struct {
 func (a anchored) print(w io.Writer, output string) error {
 	var err error
 	switch {
-	case output == "json":
+	case output != process.TableForm:
 		return process.PrintJSON(w, a)
 	case a.File == "" && a.Subject == "":
 		_, err = io.WriteString(w, a.Note)

@@ -104,7 +104,7 @@ fleetlog audit --bundle q3.tar --extends q2.tar --expect-head HEAD --html q3.htm
 	fs.StringVar(&f.bundle, "bundle", "", "audit this bundle, without a broker")
 	fs.StringVar(&f.extends, "extends", "", "bundle whose last tick must be in the one that is audited, or in the log")
 	fs.StringVar(&f.html, "html", "", "write a page for people to this file, too: summary, timeline, changes, refusals, keys")
-	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(fs, &f.output)
 	completeFlag(cmd, f.live(points), "from", "to")
 	return cmd
 }
@@ -139,7 +139,7 @@ func runAudit(cmd *cobra.Command, f *auditFlags) (*audit.Report, error) {
 			return nil, err
 		}
 	}
-	if f.output == "json" {
+	if f.output != process.TableForm {
 		return report, process.PrintJSON(cmd.OutOrStdout(), report)
 	}
 	return report, report.Table(cmd.OutOrStdout())

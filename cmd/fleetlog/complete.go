@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -99,6 +100,16 @@ func channels(ctx context.Context, r *past.Reader, newest *events.Tick) ([]cobra
 		}
 	}
 	return described(known, func(c view.Condition) string { return string(c.State) }), nil
+}
+
+// goals are what can be waited for.
+func goals(ctx context.Context, r *past.Reader, newest *events.Tick) ([]cobra.Completion, error) {
+	found, err := channels(ctx, r, newest)
+	for i := range found {
+		found[i] = "channel=" + found[i]
+	}
+	next := fmt.Sprintf("seq=%d\tthe next tick", newest.Head.Seq+1)
+	return append(found, "ready\tthe fleet's status is healthy", next), err
 }
 
 // described are the names, sorted, that a shell can take, each with a

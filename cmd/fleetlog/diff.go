@@ -47,7 +47,7 @@ func diff(cmd *cobra.Command, f *pastFlags, points []string) error {
 		}
 	}
 	d := view.Compare(contents[0], contents[1])
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = d.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), d)

@@ -32,7 +32,7 @@ func eventsCommand() *cobra.Command {
 		Short: "print the log's events, whole valid ticks only",
 		Long: `events prints the log from its beginning to its present end, or goes on with
 --follow, which waits for a broker that goes away and says so. Noise is reported
-on standard error. -o jsonl prints the bodies as they are stored, one a line.
+on standard error. -o jsonl, and json likewise, prints the bodies as they are stored, one a line.
 
 Exit status: 0 printed, 2 could not tell.`,
 		Example: `fleetlog events --fleet prod --follow
@@ -45,7 +45,7 @@ fleetlog events --fleet prod --type FleetRejected,RolloutRejected`,
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	cmd.Flags().StringVar(&f.channel, "channel", "", "only events about this channel")
 	cmd.Flags().StringSliceVar(&f.types, "type", nil, "only events of these types, such as RolloutRejected")
-	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "jsonl")
+	process.OutputVar(cmd.Flags(), &f.output)
 	completeFlag(cmd, f.live(channels), "channel")
 	completeFlag(cmd, cobra.FixedCompletions(eventTypes(), cobra.ShellCompDirectiveNoFileComp), "type")
 	return cmd
@@ -146,7 +146,7 @@ func (f *eventsFlags) wants(e events.Event) bool {
 }
 
 func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error {
-	if f.output == "jsonl" {
+	if f.output != process.TableForm {
 		body, err := events.Encode(e)
 		if err != nil {
 			return err

@@ -32,24 +32,24 @@ fleetlog explain 78`,
 			if !ok {
 				return process.Exit(process.ExitNo, fmt.Errorf("%.60q is not a code: fleetlog explain lists all of them", args[0]))
 			}
-			if output == "table" {
+			if output == process.TableForm {
 				return could(page.Text(cmd.OutOrStdout()))
 			}
 			return could(process.PrintJSON(cmd.OutOrStdout(), page))
 		},
 	}
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json", "jsonl")
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
 func listCodes(cmd *cobra.Command, output string) error {
 	pages := explain.Pages()
-	if output == "json" {
+	if output == process.JSONForm {
 		return process.PrintJSON(cmd.OutOrStdout(), pages)
 	}
 	for _, page := range pages {
 		var err error
-		if output == "jsonl" {
+		if output == process.LinesForm {
 			err = process.PrintJSON(cmd.OutOrStdout(), page)
 		} else {
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), page.Code)

@@ -46,7 +46,7 @@ fleetlog fsck --fleet prod /var/lib/reducer -o json`,
 		},
 	}
 	f.register(cmd.Flags())
-	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &f.output)
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func fsck(cmd *cobra.Command, f *fsckFlags, o check.Options) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "json" {
+	if f.output != process.TableForm {
 		err = process.PrintJSON(cmd.OutOrStdout(), report)
 	} else {
 		err = printReport(cmd.OutOrStdout(), report)

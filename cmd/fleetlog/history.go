@@ -141,9 +141,9 @@ func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error],
 		}
 		p.count++
 		switch {
-		case p.output == "json":
+		case p.output == process.JSONForm:
 			whole.Changes = append(whole.Changes, one)
-		case p.output == "jsonl":
+		case p.output == process.LinesForm:
 			err = process.PrintJSON(p.w, one)
 		default:
 			if p.count == 1 {
@@ -159,9 +159,9 @@ func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error],
 		}
 	}
 	switch p.output {
-	case "json":
+	case process.JSONForm:
 		return process.PrintJSON(p.w, whole)
-	case "jsonl":
+	case process.LinesForm:
 		return nil
 	}
 	return whole.Span.Line(p.w, p.count)

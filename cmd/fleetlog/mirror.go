@@ -46,7 +46,7 @@ Exit status: 0 the copies are there as they must be, 1 they are not, 2 could not
 	cmd.Flags().Int64Var(&limits.Events, "events-max-bytes", limits.Events, "limit of the events' copy in bytes")
 	cmd.Flags().Int64Var(&limits.Artifacts, "artifacts-max-bytes", limits.Artifacts, "limit of the artifacts' copy in bytes")
 	cmd.Flags().IntVar(&limits.Replicas, "replicas", limits.Replicas, "copies of each stream in a cluster")
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
@@ -58,7 +58,7 @@ type mirrored struct {
 }
 
 func (m mirrored) print(w io.Writer, output string) error {
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(w, m)
 	}
 	_, err := fmt.Fprintf(w, "mirror of fleet %s from domain %s\n", m.Fleet, m.Origin)

@@ -7,9 +7,11 @@ import (
 	"fleetlog/consumers/audit"
 	"fleetlog/consumers/check"
 	"fleetlog/consumers/explain"
+	"fleetlog/consumers/status"
 	"fleetlog/consumers/view"
 	"fleetlog/events"
 	"fleetlog/internal/jsonschema"
+	"fleetlog/internal/monitor"
 	"fleetlog/internal/process"
 	"fleetlog/manifest"
 
@@ -29,6 +31,7 @@ func answers() []answer {
 	return []answer{
 		{"anchor", reflect.TypeFor[anchored]()},
 		{"audit", reflect.TypeFor[audit.Report]()},
+		{"check", reflect.TypeFor[monitor.Result]()},
 		{"diff", reflect.TypeFor[view.Diff]()},
 		{"explain", reflect.TypeFor[explain.Page]()},
 		{"explain-all", reflect.TypeFor[[]explain.Page]()},
@@ -43,6 +46,7 @@ func answers() []answer {
 		{"reducer-rebuild", reflect.TypeFor[view.Rebuilt]()},
 		{"replay", reflect.TypeFor[view.Replay]()},
 		{"show", reflect.TypeFor[view.Set]()},
+		{"status", reflect.TypeFor[status.Status]()},
 		{"trace", reflect.TypeFor[view.Trace]()},
 		{"verify-fleet", reflect.TypeFor[verdict]()},
 		{"verify-release", reflect.TypeFor[releaseVerdict]()},
@@ -59,6 +63,8 @@ func forms() jsonschema.Forms {
 		reflect.TypeFor[manifest.Instant](): jsonschema.Text(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$`),
 		reflect.TypeFor[manifest.Digest]():  jsonschema.Text("^[0-9a-f]{64}$"),
 		reflect.TypeFor[events.PublicKey](): jsonschema.Text("^[A-Za-z0-9+/]{43}=$"),
+		reflect.TypeFor[monitor.Status]():   {"enum": []monitor.Status{monitor.OK, monitor.Warning, monitor.Critical, monitor.Unknown}},
+		reflect.TypeFor[status.Health]():    jsonschema.OneOf(status.Healthy, status.Degraded, status.Unknown),
 		reflect.TypeFor[audit.Verdict]():    jsonschema.OneOf(audit.Clean, audit.Findings),
 		reflect.TypeFor[view.State](): jsonschema.OneOf(view.Fresh, view.Expiring, view.Expired, view.Rejected, view.NotAdvancing,
 			view.Missing, view.Unservable, view.Empty),

@@ -11,7 +11,7 @@ import (
 // TestAnswersOfCommands: every command that prints JSON has a schema, which can
 // be made.
 func TestAnswersOfCommands(t *testing.T) {
-	names := schemaNames()
+	names := append(schemaNames(), "events") // whose bodies have those of their types
 	for _, a := range answers() {
 		if text, ok, err := schemaOf(a.name); err != nil || !ok || len(text) < 100 {
 			t.Errorf("%s: schema %q, %v", a.name, text, err)

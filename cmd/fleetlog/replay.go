@@ -83,7 +83,7 @@ func replay(cmd *cobra.Command, f *replayFlags) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = report.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), report)

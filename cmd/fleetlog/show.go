@@ -46,7 +46,7 @@ func show(cmd *cobra.Command, f *showFlags) error {
 		return answered(false, err)
 	}
 	shown.Judge(time.Now())
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = shown.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), shown)

@@ -45,7 +45,7 @@ func trace(cmd *cobra.Command, f *pastFlags, at, host string) error {
 	if err != nil {
 		return answered(false, err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = t.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), t)

@@ -85,7 +85,7 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 	if err := v.take(poll.Tick(cmd.Context(), policy.Now, producers.Memory{Floor: floor})); err != nil {
 		return could(err)
 	}
-	if f.output == "json" {
+	if f.output != process.TableForm {
 		err = process.PrintJSON(cmd.OutOrStdout(), v)
 	} else {
 		err = v.table(cmd.OutOrStdout())

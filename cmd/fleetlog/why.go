@@ -51,7 +51,7 @@ func why(cmd *cobra.Command, f *pastFlags, at, channel string) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = w.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), w)

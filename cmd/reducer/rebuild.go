@@ -31,7 +31,7 @@ Exit status: 0 rebuilt, 2 not rebuilt.`,
 		},
 	}
 	c.flags(cmd.Flags())
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
@@ -56,7 +56,7 @@ func rebuild(cmd *cobra.Command, c *config, output string) (err error) {
 		digest := state.Set.Digest()
 		rebuilt.SetDigest = &digest
 	}
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(cmd.OutOrStdout(), rebuilt)
 	}
 	return rebuilt.Table(cmd.OutOrStdout())

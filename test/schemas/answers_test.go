@@ -62,6 +62,11 @@ var questions = []asked{
 	{"embedded-nats-init", "embedded-nats init INIT --fleet prod -o json", 0},
 	{"failure", "embedded-nats init INIT --fleet prod -o json", 1},
 	{"reducer-rebuild", "reducer rebuild --fleet prod --state-dir STATE --trust-file TRUST --trust-first-use -o json", 0},
+	{"status", "status -o json --freshness-window-secs 1", 1},
+	{"status", "status -o json --trust-file TRUST", 1},
+	{"failure", "status --fleet nosuch -o json", 2},
+	{"check", "check freshness --format json", 1},
+	{"check", "check stream --format json --fleet nosuch", 3},
 	{"mirror", "mirror --fleet copied --origin hub -o json", 0},
 }
 
