@@ -65,8 +65,8 @@ var questions = []asked{
 	{"status", "status -o json --freshness-window-secs 1", 1},
 	{"status", "status -o json --trust-file TRUST", 1},
 	{"failure", "status --fleet nosuch -o json", 2},
-	{"check", "check freshness --format json", 1},
-	{"check", "check stream --format json --fleet nosuch", 3},
+	{"check", "check freshness --format json", 2},
+	{"check", "check stream --format json --fleet nosuch", 2},
 	{"mirror", "mirror --fleet copied --origin hub -o json", 0},
 }
 
