@@ -44,7 +44,7 @@ func TestEveryReasonHasAPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`= ` + made + `\("([A-Za-z-]+)"\)`).FindAllStringSubmatch(string(source), -1) {
+		for _, m := range regexp.MustCompile(`= `+made+`\("([A-Za-z-]+)"\)`).FindAllStringSubmatch(string(source), -1) {
 			found++
 			if !slices.Contains(listed, events.Reason(m[1])) {
 				t.Errorf("%s declares %s, which no list has", file, m[1])

@@ -258,7 +258,7 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 	pause := newPause(100 * time.Millisecond)
 	late := false
 	for since := f.Clock(); ; {
-		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings)
+		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings, f.held())
 		f.Alive()
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
@@ -282,6 +282,21 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 			return nil, err
 		}
 	}
+}
+
+// held are the bytes of the set, most of which the next one has, too. Those of a
+// set that is to be folded anew do not count: the log must have them.
+func (f *folding) held() eventlog.Held {
+	held := eventlog.Held{}
+	if f.state.Set == nil || f.retained {
+		return held
+	}
+	fleet := f.state.Set.Fleet()
+	held[fleet.Artifact()] = fleet.Received().Body
+	for _, r := range f.state.Set.Rollouts() {
+		held[r.Artifact()] = r.Received().Body
+	}
+	return held
 }
 
 // saveEvery is how often a checkpoint is made while catching up.
