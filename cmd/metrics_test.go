@@ -39,7 +39,7 @@ func keep(t *testing.T, path, made string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(strings.Split(string(kept), "\n"), strings.Split(made, "\n")); diff != "" {
-		t.Errorf("%s (-kept +made); go test ./cmd -run TestMonitoring -update writes it anew:\n%s", path, diff)
+		t.Errorf("%s (-kept +made); go test ./cmd -run 'TestMonitoring|TestManual' -update writes it anew:\n%s", path, diff)
 	}
 }
 

@@ -86,6 +86,8 @@ func TestWhatIsMissed(t *testing.T) {
 			ticks := log.run(t, config, c.tick)
 			if diff := cmp.Diff(c.want, ticks[c.tick-1].Completed.Missed); diff != "" {
 				t.Errorf("missed (-want +got):\n%s", diff)
+			} else if c.want != nil {
+				provoked.note(c.want.Reason)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-func main() { os.Exit(process.Main(command())) }
+func main() { os.Exit(process.Main(command(), nil)) }
 
 func command() *cobra.Command {
 	root := &cobra.Command{

@@ -81,7 +81,7 @@ const (
 )
 
 func (f *statusFlags) run(cmd *cobra.Command) error {
-	if f.oneline && f.output != "table" {
+	if f.oneline && f.output != process.TableForm {
 		return could(errors.New("give --oneline or --output, not both"))
 	}
 	reducer, poller, err := f.daemons()
@@ -128,7 +128,7 @@ func (f *statusFlags) print(w io.Writer, s *status.Status) error {
 	switch {
 	case f.oneline:
 		return s.OneLine(w)
-	case f.output == "table":
+	case f.output == process.TableForm:
 		return s.Table(w)
 	}
 	return process.PrintJSON(w, s)

@@ -43,6 +43,7 @@ fleetlog wait --for ready --fleet prod`,
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.goal, "for", "", "what to wait for: ready, channel=NAME[@REF] or seq=N")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "how long at most; 0 is without end")
+	completeFlag(cmd, f.live(goals), "for")
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fleetlog/eventlog"
+	"fleetlog/internal/process"
 
 	"github.com/spf13/cobra"
 )
@@ -49,7 +50,7 @@ func (l *looking) watch(cmd *cobra.Command) error {
 // separate begins a screen, or sets apart from what was before.
 func (l *looking) separate(w io.Writer, first bool) {
 	switch {
-	case l.flags.oneline || l.flags.output != "table":
+	case l.flags.oneline || l.flags.output != process.TableForm:
 	case isTerminal(w):
 		fmt.Fprint(w, "\033[H\033[2J\033[3J")
 	case !first:

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fleetlog/consumers/explain"
+	"fleetlog/internal/process"
 )
 
 // TestEveryCodeHasAPage reads the codes out of the sources that declare them.
@@ -32,6 +33,12 @@ func TestEveryCodeHasAPage(t *testing.T) {
 	}
 	alerts(t, codes)
 	codes["fleet-hash"], codes["host-set"] = true, true // manifest's checks are plain texts
+	for _, exit := range process.ExitCodes() {
+		codes[strconv.Itoa(exit.Code)] = true
+	}
+	for _, failure := range []string{"NoLog", "NoTick", "UnknownEvent"} { // of fleetlog's commands
+		codes[failure] = true
+	}
 	if len(codes) < 75 {
 		t.Errorf("found only %d codes", len(codes))
 	}
@@ -41,7 +48,7 @@ func TestEveryCodeHasAPage(t *testing.T) {
 			t.Errorf("%s has no page", code)
 			continue
 		}
-		if page.Means == "" || page.ClearsWhen == "" && code != "Fresh" {
+		if page.Means == "" || page.ClearsWhen == "" && code != "Fresh" && code != "0" {
 			t.Errorf("%s: page is %+v", code, page)
 		}
 	}

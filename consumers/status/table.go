@@ -6,15 +6,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"fleetlog/consumers/view"
+	"fleetlog/internal/tabular"
 )
 
 // Table writes the status for people.
 func (s *Status) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "PROCESS\tSTATE\tLAST ATTEMPT\tLAST SUCCESS\tNOTE\n")
 	for _, p := range s.Processes {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", view.Plain(p.name()), view.Plain(string(p.State)), at(p.LastAttempt, s.Now), at(p.LastSuccess, s.Now), view.Plain(p.Note))

@@ -7,8 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -141,7 +141,7 @@ func union[K cmp.Ordered, V any](a, b map[K]V) []K {
 
 // Table writes the differences for people.
 func (d Diff) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	if d.Same {
 		fmt.Fprintf(table, "no difference\n")
 	}

@@ -3,9 +3,9 @@ package view
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -88,7 +88,7 @@ func LinkOf(f events.Finding, seq uint64) *Link {
 
 // Table writes the way down for people.
 func (t Trace) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "host\t%q\n", t.Host)
 	if t.Told == nil {
 		fmt.Fprintf(table, "  closure\tnone: %s\n", Condition{Reason: t.Reason, Detail: t.Detail}.text())

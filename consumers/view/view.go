@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -154,7 +154,7 @@ func Plain(s string) string {
 
 // Table writes the set for people.
 func (v Set) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	if v.Fleet == nil {
 		fmt.Fprintf(table, "no set\n")
 	} else {

@@ -5,10 +5,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -58,7 +58,7 @@ func (w Why) Table(out io.Writer) error {
 	if w.InSet {
 		in = "in the set as " + w.Rollout.long()
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := tabular.New(out)
 	fmt.Fprintf(table, "%q is %s, %s, since %s (%s)\n\n", w.Channel, w.State, in, w.Since, ago(w.Since, w.Resolved))
 	for i, s := range w.Steps {
 		verdict := "ok"
