@@ -12,13 +12,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Delivery is one thing that following a log brings: a valid tick, noise, or
-// the news that everything stored so far has been delivered.
+// Delivery is one thing that following a log brings: a valid tick, noise, the
+// news that everything stored so far has been delivered, or that a check has found
+// the streams to be what they were.
 type Delivery struct {
 	Tick     *events.Tick
 	Noise    []events.Noise
 	CaughtUp bool   // nothing is stored behind this
+	Checked  bool   // the streams have answered, and are still the log
 	Seq      uint64 // of the newest message taken in
+	Stored   uint64 // of the newest message stored, as far as is known
 }
 
 // pullMessages is how many messages are asked for ahead: enough to keep the
@@ -99,7 +102,7 @@ func (f *following) run(ctx context.Context, yield func(Delivery, error) bool) e
 		messages.Stop()
 		<-done
 	}()
-	if f.next > last && !yield(Delivery{CaughtUp: true, Seq: last}, nil) {
+	if f.next > last && !yield(Delivery{CaughtUp: true, Seq: last, Stored: last}, nil) {
 		return nil
 	}
 	if err = f.consume(ctx, incoming, yield); !errors.Is(err, errStopped) {
@@ -150,10 +153,15 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 		if err != nil {
 			return err
 		}
-		if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp) && !yield(delivery, nil) {
+		if delivery.says() && !yield(delivery, nil) {
 			return errStopped
 		}
 	}
+}
+
+// says tells whether there is anything to yield.
+func (d Delivery) says() bool {
+	return d.Tick != nil || len(d.Noise) > 0 || d.CaughtUp || d.Checked
 }
 
 // look checks that the streams are still those that were read up to the last
@@ -171,7 +179,7 @@ func (f *following) look(ctx context.Context) (Delivery, error) {
 	if !errors.Is(err, ErrUnavailable) {
 		f.unproved = 0
 		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
-		return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
+		return Delivery{CaughtUp: caughtUp, Checked: true, Seq: f.next - 1, Stored: last}, err
 	}
 	if f.unproved++; f.unproved < maxUnproved {
 		return Delivery{}, nil // the consumer waits for the broker too
@@ -195,7 +203,7 @@ func (f *following) take(m jetstream.Msg) (Delivery, error) {
 		return Delivery{}, err
 	}
 	caughtUp := meta.NumPending == 0 && !f.chain.Open()
-	return Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq}, nil
+	return Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq, Stored: seq + meta.NumPending}, nil
 }
 
 // intact is holds, of a log whose streams keep history.

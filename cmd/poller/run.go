@@ -53,7 +53,7 @@ func run(cmd *cobra.Command, c *config) error {
 	notifier := process.NewNotifier(log)
 	poller.Alive, poller.AliveEvery = notifier.Watchdog, notifier.WatchdogEvery()
 	notifier.Ready()
-	defer notifier.Stopping()
+	group.Go(func() error { return notifier.StopWith(ctx) })
 	group.Go(func() error { return poller.Run(ctx) })
 	return group.Wait()
 }
