@@ -62,17 +62,18 @@ func (s *scene) poll(build, release string) {
 	}
 }
 
-var digest = regexp.MustCompile(`"digest":\s*"([0-9a-f]{64})"`)
+var (
+	digest = regexp.MustCompile(`"digest":\s*"([0-9a-f]{64})"`)
+	alarm  = regexp.MustCompile(`folding the log anew|level=(?:warning|error)`)
+)
 
 // fold has a reducer go on from the state to the log's end. It returns the digest
 // of the set in its checkpoint.
 func (s *scene) fold(build string) string {
 	s.t.Helper()
 	said := s.follow(build)
-	for _, bad := range []string{"folding the log anew", "level=error", "level=warning"} {
-		if regexp.MustCompile(bad).MatchString(said) {
-			s.t.Errorf("reducer of the %s build says:\n%s", build, said)
-		}
+	if alarm.MatchString(said) {
+		s.t.Errorf("reducer of the %s build says:\n%s", build, said)
 	}
 	text, err := os.ReadFile(s.path("state/checkpoint.json"))
 	if err != nil {
