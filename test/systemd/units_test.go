@@ -3,6 +3,7 @@
 package systemd
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,33 @@ func analyze(t *testing.T, args ...string) string {
 func TestUnitsAreValid(t *testing.T) {
 	if said := analyze(t, append([]string{"verify", "--man=no"}, units(t)...)...); said != "" {
 		t.Errorf("systemd-analyze verify says: %s", said)
+	}
+}
+
+// TestDocumentedDropInsAreValid: so are the additions that docs/systemd.md advises.
+func TestDocumentedDropInsAreValid(t *testing.T) {
+	text, err := os.ReadFile("../../docs/systemd.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	advised := regexp.MustCompile("(?s)```ini\n# systemctl edit (\\S+)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(advised) != strings.Count(string(text), "```ini") || len(advised) == 0 {
+		t.Fatalf("%d additions name their unit", len(advised))
+	}
+	for _, addition := range advised {
+		paths := units(t)
+		i := slices.IndexFunc(paths, func(path string) bool { return filepath.Base(path) == addition[1]+".service" })
+		if i < 0 {
+			t.Errorf("there is no unit %s", addition[1])
+			continue
+		}
+		dir := paths[i] + ".d"
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "override.conf"), []byte(addition[2]), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if said := analyze(t, "verify", "--man=no", paths[i]); said != "" {
+			t.Errorf("systemd-analyze verify says: %s", said)
+		}
 	}
 }
 
