@@ -120,8 +120,8 @@ func TestReducerWithoutStateStaysStarting(t *testing.T) {
 			t.Errorf("told %q before it was ready", message)
 		}
 	}
-	if len(steps) < 3 {
-		t.Errorf("the status has moved only through %v of %q", steps, told)
+	if len(steps) < 90 { // a tick may take it over one
+		t.Errorf("the status has moved only through %d percent of %q", len(steps), told)
 	}
 }
 

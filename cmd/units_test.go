@@ -32,7 +32,7 @@ func TestUnitsStart(t *testing.T) {
 	h := newHost(ctx, t)
 	nats := h.unit("nats").start(ctx)
 	nats.await(ctx, t, `^READY=1$`)
-	nats.await(ctx, t, `^STATUS=healthy at nats://127\.0\.0\.1:\d+$`)
+	nats.await(ctx, t, `^STATUS=healthy at nats://127\.0\.0\.1:\d+(\n|$)`)
 	h.run(ctx, "fleetlog", "provision", "--fleet", fleet,
 		"--context", h.path("private/nats/context/prod-admin.json"), "--writer-key-file", h.path("private/writer.key"))
 	poller := h.unit("poller").start(ctx)

@@ -14,6 +14,8 @@ type supervised struct {
 	notifier *process.Notifier
 	reducer  *follower.Reducer // once it is made
 	reason   error             // why it is not ready
+	percent  uint64            // replayed
+	step     string            // what was said at that
 }
 
 // ready is what the reducer tells of its readiness. Only one that has caught up
@@ -34,7 +36,7 @@ func (s *supervised) alive(p follower.Progress) {
 	if p.CaughtUp || p.Stored == 0 {
 		s.notifier.Status(s.standing())
 	} else {
-		s.notifier.Status(replaying(p))
+		s.notifier.Status(s.replaying(p))
 	}
 }
 
@@ -50,8 +52,13 @@ func (s *supervised) standing() string {
 	return fmt.Sprintf("tick %d, %d channels", position.Tick, channels)
 }
 
-func replaying(p follower.Progress) string {
-	return fmt.Sprintf("replaying %d %%, %s of %s messages", 100*p.Sequence/p.Stored, grouped(p.Sequence), grouped(p.Stored))
+// replaying says something else at every percent only.
+func (s *supervised) replaying(p follower.Progress) string {
+	if percent := 100 * p.Sequence / p.Stored; percent != s.percent || s.step == "" {
+		s.percent = percent
+		s.step = fmt.Sprintf("replaying %d %%, %s of %s messages", percent, grouped(p.Sequence), grouped(p.Stored))
+	}
+	return s.step
 }
 
 // grouped writes a number with a comma before every three digits.

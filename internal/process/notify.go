@@ -26,8 +26,8 @@ type Notifier struct {
 const (
 	// startExtension is what a start that goes on asks for, again and again.
 	startExtension = time.Minute
-	// extendEvery is how often it does so at most, and shows how far it has come.
-	extendEvery = 100 * time.Millisecond
+	// extendEvery is how often it does so while its status stays the same.
+	extendEvery = time.Second
 )
 
 // NewNotifier reads the watchdog's interval from the environment. Errors are
@@ -66,14 +66,12 @@ func (n *Notifier) Status(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	state := "STATUS=" + oneLine(text)
-	if n.ready {
-		if state != n.status {
-			n.send(state)
-		}
-		n.status = state
-		return
-	}
-	if now := time.Now(); n.extended.IsZero() || now.Sub(n.extended) >= extendEvery {
+	now, changed := time.Now(), state != n.status
+	n.status = state
+	switch {
+	case n.ready && changed:
+		n.send(state)
+	case !n.ready && (changed || now.Sub(n.extended) >= extendEvery):
 		n.extended = now
 		n.send(fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", state, startExtension.Microseconds()))
 	}

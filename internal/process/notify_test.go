@@ -70,22 +70,23 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
-// TestStartIsExtended at every step, but not at each of a thousand a second; once
-// ready there is nothing to extend.
+// TestStartIsExtended at every step, and every second while the step is the same,
+// however often it is told; once ready there is nothing to extend.
 func TestStartIsExtended(t *testing.T) {
 	conn := supervisor(t)
 	synctest.Test(t, func(*testing.T) {
 		log, _ := test.NewNullLogger()
 		n := NewNotifier(log)
-		for step := range 250 {
-			n.Status(strconv.Itoa(step))
+		n.Status("step 1")
+		for range 1500 {
+			n.Status("step 2")
 			time.Sleep(time.Millisecond) // of the synctest bubble: no real time passes
 		}
 		n.Ready()
 		n.Status("ready")
 	})
 	extension := "\nEXTEND_TIMEOUT_USEC=60000000"
-	want := []string{"STATUS=0" + extension, "STATUS=100" + extension, "STATUS=200" + extension, "READY=1", "STATUS=ready"}
+	want := []string{"STATUS=step 1" + extension, "STATUS=step 2" + extension, "STATUS=step 2" + extension, "READY=1", "STATUS=ready"}
 	if diff := cmp.Diff(want, heard(t, conn)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}

@@ -5,13 +5,12 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,18 +23,17 @@ type file struct {
 	mode int64
 }
 
-// files are those that are the same for every architecture: the licence, the
-// manual, units and rules. Only what is under version control is taken.
-func (r *release) files(ctx context.Context) (files []file, err error) {
-	names, err := git(ctx, r.root, "ls-files", "-z", "--", "LICENSE", "NEWS.md", "README.md", "cmd/*/README.md", "docs", "deploy")
-	if err != nil {
-		return nil, err
-	}
-	for name := range strings.SplitSeq(strings.TrimRight(names, "\x00"), "\x00") {
-		data, err := os.ReadFile(filepath.Join(r.root, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed, and not committed yet
+// packed are the files beside the programs: the licence, the manual, units and
+// rules.
+var packed = regexp.MustCompile(`^(LICENSE|NEWS\.md|README\.md|cmd/[^/]+/README\.md|docs/.*|deploy/.*)$`)
+
+// files are those that are the same for every architecture.
+func files(source string, names []string) (files []file, err error) {
+	for _, name := range names {
+		if !packed.MatchString(name) {
+			continue
 		}
+		data, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return nil, err
 		}
@@ -66,8 +64,8 @@ func (r *release) pack(arch, built string, files []file) error {
 // bytes, in whatever order they come.
 func archive(name string, files []file, moment time.Time) ([]byte, error) {
 	sorted := slices.SortedFunc(slices.Values(files), func(a, b file) int { return cmp.Compare(a.name, b.name) })
-	var packed bytes.Buffer
-	compressed := gzip.NewWriter(&packed)
+	var data bytes.Buffer
+	compressed := gzip.NewWriter(&data)
 	out := tar.NewWriter(compressed)
 	for _, f := range sorted {
 		err := out.WriteHeader(&tar.Header{
@@ -83,7 +81,7 @@ func archive(name string, files []file, moment time.Time) ([]byte, error) {
 	if err := errors.Join(out.Close(), compressed.Close()); err != nil {
 		return nil, fmt.Errorf("pack %s: %w", name, err)
 	}
-	return packed.Bytes(), nil
+	return data.Bytes(), nil
 }
 
 // sum writes the checksums of all that is in the output directory, in the form that

@@ -106,17 +106,30 @@ func (r *release) completions(ctx context.Context, dir string) (files []file, er
 // errUnequal: what is published could not be made again.
 var errUnequal = errors.New("a second build has other bytes")
 
-// compare builds everything again from a copy of the source elsewhere.
+// copySource copies what is under version control, and returns its names.
+func (r *release) copySource(ctx context.Context, to string) (names []string, err error) {
+	listed, err := git(ctx, r.root, "ls-files", "-z")
+	if err != nil {
+		return nil, err
+	}
+	for name := range strings.SplitSeq(strings.TrimRight(listed, "\x00"), "\x00") {
+		err := copyFile(filepath.Join(r.root, name), filepath.Join(to, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed, and not committed yet
+		}
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// compare builds everything again elsewhere.
 func (r *release) compare(ctx context.Context, work string) error {
 	copied := filepath.Join(work, "elsewhere", "another name")
-	names, err := git(ctx, r.root, "ls-files", "-z")
-	if err != nil {
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join(work, "source"))); err != nil {
 		return err
-	}
-	for name := range strings.SplitSeq(strings.TrimRight(names, "\x00"), "\x00") {
-		if err := copyFile(filepath.Join(r.root, name), filepath.Join(copied, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
 	}
 	var environment []string
 	if r.fresh {

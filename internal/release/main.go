@@ -90,6 +90,7 @@ type release struct {
 }
 
 // make fills the output directory. What is there when it fails is not to be used.
+// Only what is under version control is built and packed, as it is at the beginning.
 func (r *release) make(ctx context.Context) (err error) {
 	if err := os.Mkdir(r.out, 0o755); err != nil { //nolint:gosec // it is published
 		return fmt.Errorf("make --out: %w", err)
@@ -99,12 +100,17 @@ func (r *release) make(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	files, err := r.files(ctx)
+	source := filepath.Join(work, "source")
+	names, err := r.copySource(ctx, source)
+	if err != nil {
+		return err
+	}
+	files, err := files(source, names)
 	if err != nil {
 		return err
 	}
 	for _, arch := range append([]string{runtime.GOARCH}, r.architectures...) { // this machine's make the completions
-		if err := r.buildOnce(ctx, r.root, filepath.Join(work, arch), arch); err != nil {
+		if err := r.buildOnce(ctx, source, filepath.Join(work, arch), arch); err != nil {
 			return err
 		}
 	}

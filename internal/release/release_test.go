@@ -147,9 +147,9 @@ func TestReleaseRefuses(t *testing.T) {
 		spoil func(r *release)
 		want  error
 	}{
-		"a build that others cannot repeat": {func(r *release) { // a file that is not under version control
-			write(t, filepath.Join(r.root, "cmd/poller/mine.go"), "package main\n\nfunc init() { println(\"mine\") }\n")
-		}, errUnequal},
+		"nothing where only a file of one's own is in the way": {func(r *release) { // a file that is not under version control
+			write(t, filepath.Join(r.root, "internal/process/mine.go"), "package process\n\nfunc init() { version = \"mine\" }\n")
+		}, nil},
 		"a program without the version": {func(r *release) {
 			write(t, filepath.Join(r.root, "internal/process/version.go"), "package process\n\nfunc Version() string { return \"devel\" }\n")
 		}, errStamp},
@@ -171,6 +171,21 @@ func TestReleaseRefuses(t *testing.T) {
 	if err := checkStatic(git); !errors.Is(err, errDynamic) {
 		t.Errorf("a program that is not static: %v", err)
 	}
+	if err := compared(t, "another program"); !errors.Is(err, errUnequal) {
+		t.Errorf("a build that cannot be repeated: %v", err)
+	}
+}
+
+// compared is what comes of a second build when the first one gave a program of
+// these bytes.
+func compared(t *testing.T, program string) error {
+	t.Helper()
+	r, work := newSource(t), t.TempDir()
+	if _, err := r.copySource(t.Context(), filepath.Join(work, "source")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(work, runtime.GOARCH, "poller"), program)
+	return r.compare(t.Context(), work)
 }
 
 // TestBillOfMaterials lists what this test itself is made of.
