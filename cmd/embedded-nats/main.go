@@ -77,20 +77,18 @@ func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process
 	progress := process.NewProgress(stuckAfter, time.Now)
 	health := process.NewHealth(metrics, progress.Stuck)
 	notifier := process.NewNotifier(log)
-	defer notifier.Stopping()
+	var b *broker.Broker
 	c.Log, c.Health = log, func(err error) {
 		health.SetReady(err)
 		progress.Step()
 		notifier.Watchdog()
 		if err != nil {
-			notifier.Status(err.Error())
-			notifier.ExtendTimeout(startExtension)
+			notifier.Status("not healthy: " + err.Error())
 		} else {
-			notifier.Status("healthy")
+			notifier.Status("healthy at " + b.ClientURL())
 		}
 	}
-	b, err := broker.New(c)
-	if err != nil {
+	if b, err = broker.New(c); err != nil {
 		return process.ConfigError(err)
 	}
 	metrics.MustRegister(b.Metrics(), process.CertificateMetrics("server", b.Certificate))
@@ -98,13 +96,10 @@ func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process
 	if listener != nil {
 		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
+	group.Go(func() error { return notifier.StopWith(ctx) })
 	group.Go(func() error { return serve(ctx, b, log, notifier) })
 	return group.Wait()
 }
-
-// startExtension is what a start that waits for its peers asks the supervisor
-// for, again and again.
-const startExtension = time.Minute
 
 // stuckAfter is how long a server that is not stuck may take to look after itself,
 // which it does every second: recovering a large store can hold it up.

@@ -53,7 +53,8 @@ func run(cmd *cobra.Command, c *config) error {
 	metrics := process.NewRegistry("poller")
 	progress := process.NewProgress(c.stuckAfter(), time.Now)
 	health := process.NewHealth(metrics, progress.Stuck)
-	poller, nc, err := c.poller(log, health.SetReady, true)
+	s := supervised{health, process.NewNotifier(log)}
+	poller, nc, err := c.poller(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
@@ -67,12 +68,12 @@ func run(cmd *cobra.Command, c *config) error {
 	}
 	// Ready means configured and running; that the control plane answers is not
 	// part of it, or its outage would become a restart loop.
-	notifier := process.NewNotifier(log)
-	showProgress(poller, progress, notifier)
-	poller.Verified = heartbeat.Beat
-	notifier.Ready()
-	defer notifier.Stopping()
+	showProgress(poller, progress, s.notifier)
+	poller.Verified, poller.Committed = heartbeat.Beat, s.committed
+	s.notifier.Ready()
+	s.notifier.Status("no tick recorded yet")
 	group.Go(func() error { return heartbeat.Run(ctx) })
+	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return poller.Run(ctx) })
 	return group.Wait()
 }

@@ -51,21 +51,13 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	metrics := process.NewRegistry("reducer")
 	progress := process.NewProgress(stuckAfter, time.Now)
 	health := process.NewHealth(metrics, progress.Stuck)
-	notifier := process.NewNotifier(log)
-	reducer, closeAll, err := c.reducer(log, func(err error) {
-		health.SetReady(err)
-		if err == nil {
-			notifier.Ready() // only now: nothing downstream may start on an empty set
-		}
-	}, true)
+	s := &supervised{health: health, progress: progress, notifier: process.NewNotifier(log), reason: follower.ErrStarting}
+	reducer, closeAll, err := c.reducer(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
+	s.reducer, reducer.Alive = reducer, s.alive
 	defer func() { err = errors.Join(err, closeAll()) }()
-	reducer.Alive = func() {
-		progress.Step()
-		notifier.Watchdog()
-	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
 		server := c.server(reducer, health)
@@ -74,8 +66,8 @@ func run(cmd *cobra.Command, c *config) (err error) {
 		}
 		group.Go(func() error { return process.Serve(ctx, listener, server.Handler(health), log) })
 	}
+	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return reducer.Run(ctx) })
-	defer notifier.Stopping()
 	return group.Wait()
 }
 

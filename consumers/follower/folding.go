@@ -39,9 +39,9 @@ func (f *folding) run(ctx context.Context) error {
 	f.look = ticker.C
 	pause := newPause(200 * time.Millisecond)
 	for ctx.Err() == nil {
-		f.Alive()
+		f.waits()
 		err := f.attempt(ctx, pause.Reset)
-		f.Alive()
+		f.waits()
 		var again <-chan time.Time
 		switch {
 		case ctx.Err() != nil:
@@ -158,7 +158,7 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
-			f.Alive()
+			f.Alive(Progress{Sequence: f.head.Seq, Stored: d.Stored, CaughtUp: f.live})
 			if !d.Checked {
 				progress()
 			}
@@ -168,6 +168,7 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 
 // interrupted says at once what waits for the end of following to be attended to.
 func (f *folding) interrupted(err error) {
+	f.waits()
 	if !f.finite && errors.Is(err, eventlog.ErrUnavailable) {
 		f.notFollowing(err)
 	}
@@ -259,7 +260,7 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 	late := false
 	for since := f.Clock(); ; {
 		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings, f.held())
-		f.Alive()
+		f.waits()
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err

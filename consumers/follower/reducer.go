@@ -34,8 +34,8 @@ type Config struct {
 	AcceptGap     uint64 // go on behind this sequence although messages up to it are lost
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
-	Ready         func(error) // told nil while everything stored is folded, else what is wrong
-	Alive         func()      // called behind every step: a delivery, a check or an attempt, also one that failed; nil: nobody wants to know
+	Ready         func(error)    // told nil while everything stored is folded, else what is wrong
+	Alive         func(Progress) // called behind every step: a delivery, a check or an attempt, also one that failed; nil: nobody wants to know
 }
 
 // Reducer folds one log into one state directory.
@@ -62,6 +62,13 @@ type Position struct {
 	Interval time.Duration // from tick to tick, as the newest tick's poller had it; 0 while that is not known
 }
 
+// Progress is how far the reducer has come in folding what is stored.
+type Progress struct {
+	Sequence uint64 // of the newest message that is folded
+	Stored   uint64 // of the newest message in the log; 0: it cannot be read at the moment
+	CaughtUp bool   // everything stored has been folded once since the log was opened
+}
+
 // defaultTrustEvery is how often the trust file is looked at.
 const defaultTrustEvery = 10 * time.Second
 
@@ -83,7 +90,7 @@ func NewReducer(c Config) (*Reducer, error) {
 		c.CheckEvery = eventlog.CheckEvery
 	}
 	if c.Alive == nil {
-		c.Alive = func() {}
+		c.Alive = func(Progress) {}
 	}
 	r := &Reducer{Config: c, broken: make(map[Integrity]uint64), rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
