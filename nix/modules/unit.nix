@@ -93,6 +93,7 @@ rec {
       RestartSec = 5;
       RestartPreventExitStatus = 78;
       TimeoutStartSec = 90; # one that goes on asks for more again and again
+      KillSignal = "SIGTERM";
       TimeoutStopSec = 30;
       WatchdogSec = 60;
     }

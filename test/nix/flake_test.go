@@ -50,3 +50,16 @@ func TestFlake(t *testing.T) {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
 }
+
+// TestVirtualMachine evaluates the machine of nix/vm-test.nix, which nothing here
+// can boot.
+func TestVirtualMachine(t *testing.T) {
+	var got evaluated
+	machine := "(import " + absolute(t, root+"/nix/vm-test.nix") + " { pkgs.testers.runNixOSTest = test: test; module = { }; }).nodes.machine"
+	evaluate(t, host(t, machine, `pkgs = {
+  runCommand = name: _: _: "/nowhere/${name}"; unzip = null; curl = { type = "derivation"; outPath = "/nowhere/curl"; };
+};`), &got)
+	if len(got.Services) != 5 {
+		t.Errorf("the machine has %d services, want 5", len(got.Services))
+	}
+}

@@ -4,6 +4,7 @@
   lib ? import ./.,
   configuration,
   package ? "/nowhere",
+  pkgs ? { },
   modules ? [ ../../../nix/modules ],
 }:
 
@@ -19,7 +20,7 @@ let
         };
       }
     ];
-    specialArgs.pkgs = { };
+    specialArgs = { inherit pkgs; };
   };
   inherit (evaluated) config;
   failed = builtins.filter (each: !each.assertion) config.assertions;
