@@ -12,11 +12,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// window is longer than the release is old, in seconds.
+const window = 100 * 365 * 24 * 3600
 
 // checkHost runs the commands of a host with everything on it, in the order of
 // the units and with the credentials that they name, until the reducer serves what
@@ -30,7 +34,7 @@ func checkHost(t *testing.T, programs string) {
   nats = { enable = true; listen = "%[2]s"; http.listen = "%[3]s"; };
   poller = { enable = true; releaseDir = "%[1]s/releases"; freshnessWindowSecs = %[5]d; pollInterval = 1; };
   reducer = { enable = true; freshnessWindowSecs = %[5]d; http.listen = "%[4]s"; };
-}; }`, release, ports[0], ports[1], ports[2], 100*365*24*3600)
+}; }`, release, ports[0], ports[1], ports[2], window)
 	var got evaluated
 	evaluate(t, host(t, configuration, fmt.Sprintf("package = %q;", programs)), &got)
 
@@ -44,6 +48,9 @@ func checkHost(t *testing.T, programs string) {
 	served := h.waitFor("http://" + ports[2] + "/v1/fleet.resolved")
 	if want := read(t, release+"/releases/fleet.resolved.json"); string(served) != want {
 		t.Errorf("the reducer serves\n%s\nwant\n%s", served, want)
+	}
+	if shown := h.show(filepath.Join(programs, "bin/fleetlog"), release); !strings.Contains(shown, "stable") {
+		t.Errorf("fleetlog shows\n%s", shown)
 	}
 }
 
@@ -89,6 +96,24 @@ func (h *running) command(s service) *exec.Cmd {
 	cmd := exec.CommandContext(h.t.Context(), words[0], words[1:]...)
 	cmd.Env = []string{"CREDENTIALS_DIRECTORY=" + credentials}
 	return cmd
+}
+
+// show runs the command of docs/nixos.md with which root looks at the log.
+func (h *running) show(program, release string) string {
+	h.t.Helper()
+	document := read(h.t, root+"/docs/nixos.md")
+	command := regexp.MustCompile(`(?s)\nfleetlog (show .*?)\n` + "```").FindStringSubmatch(document)
+	if command == nil {
+		h.t.Fatal("docs/nixos.md does not show the log")
+	}
+	line := strings.NewReplacer("\\\n", " ", "/var/lib", h.dir, "/etc/nixfleet/agent", release).Replace(command[1])
+	cmd := exec.CommandContext(h.t.Context(), program, strings.Fields(line)...)
+	cmd.Env = []string{"HOME=" + h.dir, fmt.Sprintf("FLEETLOG_FRESHNESS_WINDOW_SECS=%d", window)}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		h.t.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
 }
 
 func (h *running) once(s service) {
