@@ -5,7 +5,6 @@ let
   inherit (builtins)
     all
     attrNames
-    concatLists
     concatMap
     concatStringsSep
     elem
@@ -16,10 +15,7 @@ let
     hasAttr
     head
     isAttrs
-    isBool
     isFunction
-    isInt
-    isList
     isString
     length
     listToAttrs
@@ -186,7 +182,14 @@ let
       inherit text;
     };
 
-    genAttrs = all: make: listToAttrs (map (name: { inherit name; value = make name; }) all);
+    genAttrs =
+      all: make:
+      listToAttrs (
+        map (name: {
+          inherit name;
+          value = make name;
+        }) all
+      );
     mapAttrsToList = make: set: map (name: make name set.${name}) (attrNames set);
     optional = condition: element: if condition then [ element ] else [ ];
     optionalAttrs = condition: set: if condition then set else { };
@@ -199,7 +202,12 @@ let
       else
         text;
     splitString = separator: text: filter isString (split (lib.escapeRegex separator) text);
-    escapeRegex = text: concatStringsSep "" (map (c: if match "[a-zA-Z0-9]" c != null then c else "[${c}]") (genList (i: substring i 1 text) (stringLength text)));
+    escapeRegex =
+      text:
+      let
+        characters = genList (i: substring i 1 text) (stringLength text);
+      in
+      concatStringsSep "" (map (c: if match "[a-zA-Z0-9]" c != null then c else "[${c}]") characters);
     last = list: elemAt list (length list - 1);
     toInt =
       text:

@@ -4,10 +4,8 @@ let
     all
     concatStringsSep
     elem
-    filter
     foldl'
     hasAttr
-    head
     isAttrs
     isBool
     isInt
