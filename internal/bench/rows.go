@@ -17,5 +17,6 @@ var rows = []row{
 	{Name: "append of an unchanged tick", Peer: "bare fenced publish", Benchmark: "Append/unchanged", Must: 1.5, Aim: 1.2},
 	{Name: "follow 1,000,000 events to a fixed end, judged and decoded", Peer: "raw ordered consumer", Benchmark: "Follow", Faster: true, Must: 0.6, Aim: 0.85},
 	{Name: "tick, set digest and statement's bounds at a point of 1,000,000 ticks", Peer: "one direct read", Benchmark: "At", Must: 10, Aim: 5},
+	{Name: "commit until current is the new set, one of 100 channels changed", Peer: "writing and syncing the same files", Benchmark: "Swap", Must: 5, Aim: 2},
 	{Name: "disk for two weeks of 12 channels and 1,000 hosts, signed anew every hour", Peer: "the artifacts as they are served", Benchmark: "Keep", Must: 0.25, Aim: 0.1},
 }
