@@ -196,7 +196,7 @@ func TestVerdicts(t *testing.T) {
 			s.Processes[0].State, s.Channels[0].Reason = status.Ready, "removed"
 		},
 		"Unknown : the log holds no tick yet.": func(s *status.Status) { *s = status.Status{} },
-		"Unknown : the broker is away; shown is what was known last.": func(s *status.Status) {
+		"Unknown : log: the broker is away; shown is what was known last.": func(s *status.Status) {
 			s.Processes, s.Channels, s.Stream, s.Problems = s.Processes[1:], nil, nil, map[string]string{"log": "the broker is away"}
 		},
 		"Degraded : the poller is Degraded (HTTPStatus): 1 of 2 channels refused; the fleet is Rejected (Rollback); channel edge is Missing (HTTPStatus); 2 more.": func(s *status.Status) {

@@ -21,7 +21,11 @@ func verdict(s status.Status) string {
 		return "the poller keeps up, and " + countText(s.Channels) + "."
 	case status.Unknown:
 		for _, name := range slices.Sorted(maps.Keys(s.Problems)) {
-			return plain(s.Problems[name]) + "; shown is what was known last."
+			text := name + ": " + plain(s.Problems[name])
+			if s.Resolved != nil {
+				text += "; shown is what was known last"
+			}
+			return text + "."
 		}
 		return "the log holds no tick yet."
 	}
