@@ -20,8 +20,8 @@ func verdict(s status.Status) string {
 	case status.Healthy:
 		return "the poller keeps up, and " + countText(s.Channels) + "."
 	case status.Unknown:
-		for _, name := range slices.Sorted(maps.Keys(s.Problems)) {
-			text := name + ": " + plain(s.Problems[name])
+		if names := slices.Sorted(maps.Keys(s.Problems)); len(names) > 0 {
+			text := names[0] + ": " + plain(s.Problems[names[0]])
 			if s.Resolved != nil {
 				text += "; shown is what was known last"
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
@@ -127,9 +128,9 @@ func byKeyboard(t *testing.T, browser context.Context, s *scene) {
 // focused stays.
 func live(t *testing.T, browser context.Context, s *scene) {
 	b := open(t, browser)
+	b.before(`const real = setTimeout; window.setTimeout = (f, delay) => delay > 2000 ? 0 : real(f, delay)`) // it has to hear of the tick
 	b.do(chromedp.EmulateViewport(wide, high), chromedp.Navigate(s.url+"/"))
 	ask[bool](b, `(window.kept = true, document.querySelector("#channels a[href='/v1/fleet.resolved']").focus(), true)`)
-	b.waitFor(`performance.getEntriesByType("resource").some((r) => r.name.endsWith("/v1/events")) || window.kept`)
 	s.sign("e61d3fb84a90")
 	s.tick()
 	b.waitFor(`document.querySelector("#channels").textContent.includes("e61d3fb84a90")`)
@@ -196,6 +197,15 @@ func (b *tab) readable(where string) {
 	for _, text := range ask[[]string](b, fmt.Sprintf("(%s)(%f)", contrastText, leastContrast)) {
 		b.t.Errorf("%s: hard to read: %s", where, text)
 	}
+}
+
+// before runs a script before those of every page that is opened next.
+func (b *tab) before(script string) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	}))
 }
 
 // scripts turns the page's own scripts on or off.
