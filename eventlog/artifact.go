@@ -45,7 +45,7 @@ func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]u
 // [*ArtifactError] when the stream does not hold them, which on a copy that
 // lags may pass; [ErrUnavailable].
 func (l *Log) Artifact(ctx context.Context, a events.Artifact) (manifest.Received, error) {
-	return readArtifact(ctx, anyCopy{l.artifacts}, a)
+	return readArtifact(ctx, anyCopy{l.artifacts, l}, a)
 }
 
 func readArtifact(ctx context.Context, from source, a events.Artifact) (manifest.Received, error) {
@@ -78,7 +78,7 @@ type StatementArtifacts struct {
 // StatementArtifacts reads the bytes of every artifact that the findings of a
 // statement name. Errors are those of [Log.Artifact].
 func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding) (*StatementArtifacts, error) {
-	return readArtifacts(ctx, anyCopy{l.artifacts}, findings)
+	return readArtifacts(ctx, anyCopy{l.artifacts, l}, findings)
 }
 
 func readArtifacts(ctx context.Context, from source, findings []events.Finding) (*StatementArtifacts, error) {

@@ -57,7 +57,7 @@ func Open(ctx context.Context, nc *nats.Conn, place Place) (*Log, error) {
 	if l.artifacts, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
 		return nil, err
 	}
-	if err := l.readOpening(ctx, anyCopy{l.events}); err != nil {
+	if err := l.readOpening(ctx, anyCopy{l.events, l}); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -128,7 +128,7 @@ func (l *Log) Settings() []jetstream.StreamConfig {
 func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.wait.api)
 	defer cancel()
-	return anyCopy{l.events}.message(ctx, seq)
+	return anyCopy{l.events, l}.message(ctx, seq)
 }
 
 // LastSequence is the sequence of the newest stored event.

@@ -32,6 +32,7 @@ Exit status: 0 yes, 1 no, 2 could not tell.`,
 	root.AddCommand(provisionCommand(), mirrorCommand(), headCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand(),
 		historyCommand(), diffCommand(), traceCommand(), whyCommand(), replayCommand(), explainCommand(), schemaCommand(),
 		auditCommand(), exportCommand(), anchorCommand())
+	root.AddCommand(statusCommand(), checkCommand(), waitCommand())
 	root.SetArgs(arguments())
 	root.Version = process.Version()
 	process.EnvironmentFlags(root, "FLEETLOG")

@@ -63,7 +63,7 @@ func (b *building) skippedFrom(ctx context.Context, head events.Head) error {
 // poller is how the poller stands, by what it recorded.
 func (b *building) poller() Process {
 	completed, attempt := b.tick.Completed, b.tick.Head.Time
-	p := Process{Name: Poller, State: Ready, LastAttempt: &attempt}
+	p := Process{Name: Poller, State: Ready, LastAttempt: &attempt, IntervalMs: completed.IntervalMs}
 	if b.success != nil {
 		p.LastSuccess = &b.success.Time
 	}

@@ -118,16 +118,16 @@ func (s *Status) degraded() bool {
 		}
 	}
 	for _, c := range s.Channels {
-		if !c.inOrder() {
+		if !c.InOrder() {
 			return true
 		}
 	}
-	return s.Signed != nil && !s.Signed.inOrder()
+	return s.Signed != nil && !s.Signed.InOrder()
 }
 
-// inOrder tells whether nobody need look at the channel. One that left the fleet
+// InOrder tells whether nobody need look at the channel. One that left the fleet
 // is missing because the fleet says so.
-func (c Channel) inOrder() bool {
+func (c Channel) InOrder() bool {
 	return c.State == view.Fresh || c.State == view.Empty || c.State == view.Missing && c.Reason == events.Removed
 }
 

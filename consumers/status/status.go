@@ -65,6 +65,7 @@ type Process struct {
 	State       ProcessState  `json:"state"`
 	LastAttempt *events.Time  `json:"lastAttempt,omitzero"`
 	LastSuccess *events.Time  `json:"lastSuccess,omitzero"`
+	IntervalMs  uint64        `json:"intervalMs,omitzero"` // of a poller: from tick to tick, as it says
 	Reason      events.Reason `json:"reason,omitzero"`
 	Note        string        `json:"note,omitzero"`
 }

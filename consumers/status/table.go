@@ -130,7 +130,7 @@ func (s *Status) OneLine(w io.Writer) error {
 	}
 	var next *Channel
 	for i, c := range s.Channels {
-		if !c.inOrder() {
+		if !c.InOrder() {
 			parts = append(parts, fmt.Sprintf("%q %s", c.Name, c.State))
 		}
 		if c.ExpiresInSeconds != nil && (next == nil || *c.ExpiresInSeconds < *next.ExpiresInSeconds) {
