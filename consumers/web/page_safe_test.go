@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fleetlog/consumers/explain"
 	"fleetlog/consumers/follower"
 	"fleetlog/consumers/status"
 	"fleetlog/consumers/view"
+	"fleetlog/events"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
@@ -161,6 +163,33 @@ func TestPageOfManyChannels(t *testing.T) {
 	}
 	if all := ask(t, server.Client(), http.MethodGet, server.URL+"/v1/status"); strings.Count(all.Body, `"name":"channel-`) != 10_000 {
 		t.Errorf("/v1/status has %d channels", strings.Count(all.Body, `"name":"channel-`))
+	}
+}
+
+// TestRepeatedChanges: what happens again and again is one line, with how often and
+// since when.
+func TestRepeatedChanges(t *testing.T) {
+	seen := stands(t)
+	seen.Changes = nil
+	for tick := uint64(12); tick > 6; tick-- {
+		name := "edge"
+		c := view.Change{Resolved: view.Resolved{Tick: tick, Time: events.TimeOf(epoch.Add(time.Duration(tick) * time.Minute))}, Channel: &name}
+		if c.Condition = (view.Condition{State: view.Fresh}); tick%2 == 0 {
+			c.Condition = view.Condition{State: view.Missing, Reason: "Timeout", Detail: "no answer within 4s"}
+		}
+		seen.Changes = append(seen.Changes, c)
+	}
+	_, root := page(t, watched(t, says(seen), &held{}), "/")
+	var lines []string
+	for _, row := range elements(elements(byID(t, root, "changes"), "tbody")[0], "tr") {
+		lines = append(lines, text(row))
+	}
+	want := []string{
+		"2026-05-01 00:12:00 3 times since 2026-05-01 00:08:00 edge Missing Timeout no answer within 4s",
+		"2026-05-01 00:11:00 3 times since 2026-05-01 00:07:00 edge Fresh",
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
 

@@ -116,6 +116,16 @@ func TestStatusWithoutLog(t *testing.T) {
 	}
 }
 
+// happens waits until there is something in the channel.
+func happens(t *testing.T, what <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-what:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody looks")
+	}
+}
+
 // TestLooksAreShared: many viewers cost the broker one look, a failure too, and
 // one who leaves spoils it for nobody.
 func TestLooksAreShared(t *testing.T) {
@@ -141,14 +151,14 @@ func TestLooksAreShared(t *testing.T) {
 		leaving, leave := context.WithCancel(t.Context())
 		left := make(chan struct{})
 		go func() { serve(leaving); close(left) }()
-		<-begun
+		happens(t, begun)
 		leave()
 		<-left
 		var group sync.WaitGroup
 		for range 50 {
 			group.Go(func() { serve(t.Context()) })
 		}
-		<-begun
+		happens(t, begun)
 		close(go1)
 		group.Wait()
 		if n := looks.Load(); n != 2 { // one is of him who left

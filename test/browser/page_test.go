@@ -131,11 +131,16 @@ func live(t *testing.T, browser context.Context, s *scene) {
 	b.before(`const real = setTimeout; window.setTimeout = (f, delay) => delay > 2000 ? 0 : real(f, delay)`) // it has to hear of the tick
 	b.do(chromedp.EmulateViewport(wide, high), chromedp.Navigate(s.url+"/"))
 	ask[bool](b, `(window.kept = true, document.querySelector("#channels a[href='/v1/fleet.resolved']").focus(), true)`)
+	const changes = `document.querySelectorAll("#changes tbody tr").length`
+	shown := ask[int](b, changes)
 	s.sign("e61d3fb84a90")
 	s.tick()
 	b.waitFor(`document.querySelector("#channels").textContent.includes("e61d3fb84a90")`)
 	if !ask[bool](b, `window.kept === true`) {
 		t.Error("the page was loaded again")
+	}
+	if now := ask[int](b, changes); now != shown+1 {
+		t.Errorf("%d changes are shown, and %d before one more", now, shown)
 	}
 	if got := ask[string](b, `document.activeElement.getAttribute("href")`); got != "/v1/fleet.resolved" {
 		t.Errorf("the focus is at %q now", got)
