@@ -23,9 +23,11 @@ of the log when there is none. It is ready once everything stored is folded.
 
 With --http-listen it serves the set as a control plane does, under
 /v1/fleet.resolved and /v1/rollouts/ID with /sig behind each, /v1/set for what it
-is made of, /v1/events for the log as it grows, and /healthz, /readyz and /metrics. With --http-cert, --http-key and
---http-client-ca it does so over mutual TLS, to other machines, too; agents and
-pollers take it for a control plane.`,
+is made of, /v1/status and /v1/history for how things stand and what changed,
+/v1/events for the log as it grows, and /healthz, /readyz and /metrics. The page at
+/ shows all that to people. With --http-cert, --http-key and --http-client-ca it does
+so over mutual TLS, to other machines, too; agents and pollers take it for a control
+plane.`,
 		Example: `reducer run --fleet prod --state-dir /var/lib/reducer --trust-file trust.json \
   --writer-key 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= --http-listen 127.0.0.1:9478`,
 		Args: cobra.NoArgs,
@@ -51,6 +53,7 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	metrics := process.NewRegistry("reducer")
 	progress := process.NewProgress(stuckAfter, time.Now)
 	health := process.NewHealth(metrics, progress.Stuck)
+	health.SetReady(follower.ErrStarting)
 	s := &supervised{health: health, progress: progress, notifier: process.NewNotifier(log), reason: follower.ErrStarting}
 	reducer, closeAll, err := c.reducer(log, s.ready, true)
 	if err != nil {
@@ -89,7 +92,11 @@ func (c *config) measure(metrics *prometheus.Registry, server *web.Server, reduc
 
 // server serves the reducer's set, whose staleness /readyz tells.
 func (c *config) server(reducer *follower.Reducer, health *process.Health) *web.Server {
-	server := &web.Server{Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready, Log: reducer.Followed}
+	watch := &web.Watch{Log: reducer.Followed, Clock: time.Now}
+	server := &web.Server{
+		Source: reducer, Policy: c.freshness.Policy(), Clock: time.Now, Ready: health.Ready, Log: reducer.Followed,
+		Fleet: c.fleet, Look: watch.Look,
+	}
 	health.Note = func() string {
 		if server.Stale() {
 			return "the set is stale: its source has signed nothing newer"

@@ -174,3 +174,10 @@ func (f *folding) halt(why error) error {
 	}
 	return errHalted
 }
+
+// NeedsPerson tells whether a reducer that is not ready for this reason stays so
+// until somebody decides how to go on, or puts back what is lost.
+func NeedsPerson(reason error) bool {
+	var gap *eventlog.GapError
+	return errors.Is(reason, errOtherLog) || errors.As(reason, &gap)
+}
