@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -141,8 +142,11 @@ func points(ctx context.Context, r *past.Reader, newest *events.Tick) ([]cobra.C
 			found = append(found, cobra.CompletionWithDesc(eventlog.PointOfSeq(said.Seq).String(), what))
 		}
 		before, err := r.Log.Before(ctx, stated.FirstSeq)
-		if err != nil || len(found) == recent { // no tick is before it
+		if errors.Is(err, eventlog.ErrNoTick) || len(found) == recent {
 			break
+		}
+		if err != nil {
+			return nil, err
 		}
 		head = before.Head
 	}

@@ -140,10 +140,10 @@ func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error],
 			return err
 		}
 		p.count++
-		switch {
-		case p.output == process.JSONForm:
+		switch p.output {
+		case process.JSONForm:
 			whole.Changes = append(whole.Changes, one)
-		case p.output == process.LinesForm:
+		case process.LinesForm:
 			err = process.PrintJSON(p.w, one)
 		default:
 			if p.count == 1 {
