@@ -58,7 +58,8 @@ func TestMetricsOfAPoller(t *testing.T) {
 	inBubble(t, keys, func(b *bubble) {
 		release := &gate{FS: b.source}
 		b.source = release
-		began, beats := time.Now(), 0
+		began := time.Now()
+		var beats atomic.Int64
 		at := func(intervals int) float64 {
 			return float64(began.Add(time.Duration(intervals)*interval).UnixMilli()) / 1000
 		}
@@ -68,7 +69,7 @@ func TestMetricsOfAPoller(t *testing.T) {
 		}
 		k := b.start(keys[0], func(c *producers.Config) {
 			c.Metrics = m
-			c.Verified = func() { beats++ }
+			c.Verified = func() { beats.Add(1) }
 		})
 		pass(interval + time.Second)
 		want := map[string]float64{
@@ -92,8 +93,8 @@ func TestMetricsOfAPoller(t *testing.T) {
 			"last_attempt_timestamp_seconds": at(2), "ticks_total skipped": 1, "publish_total stored": 3,
 			"verify_total fleet unreachable": 1, "tick_duration_seconds": 3,
 		})
-		if beats != 2 {
-			t.Errorf("%d verified ticks were told of, want 2", beats)
+		if n := beats.Load(); n != 2 {
+			t.Errorf("%d verified ticks were told of, want 2", n)
 		}
 		other := b.start(keys[1], nil) // polls at once: the first one then stands by for it
 		pass(interval - time.Second/2)
