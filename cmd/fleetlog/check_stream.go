@@ -121,7 +121,7 @@ quarters of the time for which a certificate was made are over, or less is left 
 			return f.answer(cmd, r, f.judge(r, time.Now()))
 		},
 	}
-	f.checkFlags.register(cmd.Flags())
+	f.register(cmd.Flags())
 	cmd.Flags().StringSliceVar(&f.files, "cert", nil, "file of certificates, PEM; may be given more than once")
 	cmd.Flags().DurationVar(&f.warn, "warn", 0, "time left below which it is a warning; without it a quarter of the certificate's time")
 	cmd.Flags().DurationVar(&f.crit, "crit", 0, "time left below which it is critical; without it none")

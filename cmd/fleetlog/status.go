@@ -89,7 +89,7 @@ func (f *statusFlags) run(cmd *cobra.Command) error {
 		return could(err)
 	}
 	look := &looking{flags: f, reducer: reducer, poller: poller}
-	reader, nc, err := f.pastFlags.reader(cmd)
+	reader, nc, err := f.reader(cmd)
 	if err != nil && reducer == nil {
 		return could(err)
 	}
