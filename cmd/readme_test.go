@@ -47,7 +47,7 @@ func checkCommandLine(t *testing.T, readme string, words []string) {
 	t.Helper()
 	args := words[1:]
 	subcommand := args[:min(len(args), 1)]
-	if len(args) > 1 && args[0] == "verify" {
+	if len(args) > 1 && (args[0] == "verify" || args[0] == "check") {
 		subcommand = args[:2]
 	}
 	help, err := exec.Command(binary(filepath.Base(words[0])), append(slices.Clone(subcommand), "--help")...).CombinedOutput()

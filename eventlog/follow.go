@@ -14,13 +14,13 @@ import (
 )
 
 // Delivery is one thing that following a log brings: a valid tick, noise, the
-// news that everything stored so far has been delivered, or that a check has found
-// the streams to be what they were.
+// news that everything stored so far has been delivered, or that the streams were
+// asked after.
 type Delivery struct {
 	Tick     *events.Tick
 	Noise    []events.Noise
 	CaughtUp bool   // nothing is stored behind this
-	Checked  bool   // the streams have answered, and are still the log
+	Checked  bool   // the streams were asked whether they are still the log, and answered in time or not
 	Seq      uint64 // of the newest message taken in
 	Stored   uint64 // of the newest message stored, as far as is known
 }
@@ -197,10 +197,10 @@ func (f *following) look(ctx context.Context) ([]Delivery, error) {
 	if !errors.Is(err, ErrUnavailable) {
 		f.unproved = 0
 		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
-		return []Delivery{{CaughtUp: caughtUp, Checked: err == nil, Seq: f.next - 1, Stored: last}}, err
+		return []Delivery{{CaughtUp: caughtUp, Checked: true, Seq: f.next - 1, Stored: last}}, err
 	}
 	if f.unproved++; f.unproved < maxUnproved {
-		return nil, nil // the consumer waits for the broker too
+		return []Delivery{{Checked: true, Seq: f.next - 1}}, nil // the consumer waits for the broker too
 	}
 	return nil, err
 }

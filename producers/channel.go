@@ -45,13 +45,17 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 // verifyRollout fetches and verifies, and fetches a torn pair once more.
 func (t *tick) verifyRollout(ctx context.Context, id manifest.RolloutID, policy manifest.Policy) (manifest.Received, manifest.Verified[manifest.Rollout], error) {
 	var rollout manifest.Verified[manifest.Rollout]
-	received, err := t.Source.Rollout(ctx, id)
+	received, ok := t.ahead.take(id)
+	var err error
+	if !ok {
+		received, err = t.fetchRollout(ctx, id)
+	}
 	if err != nil {
 		return received, rollout, asFetchError(err)
 	}
 	rollout, err = manifest.VerifyRollout(received, id, policy)
 	if isBadSignature(err) {
-		if received, err = t.Source.Rollout(ctx, id); err != nil {
+		if received, err = t.fetchRollout(ctx, id); err != nil {
 			return received, rollout, asFetchError(err)
 		}
 		rollout, err = manifest.VerifyRollout(received, id, policy)

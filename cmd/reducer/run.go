@@ -9,7 +9,6 @@ import (
 	"fleetlog/internal/process"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -49,9 +48,10 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	metrics := prometheus.NewRegistry()
-	health := process.NewHealth(metrics, func() error { return nil })
-	s := &supervised{health: health, notifier: process.NewNotifier(log), reason: follower.ErrStarting}
+	metrics := process.NewRegistry("reducer")
+	progress := process.NewProgress(stuckAfter, time.Now)
+	health := process.NewHealth(metrics, progress.Stuck)
+	s := &supervised{health: health, progress: progress, notifier: process.NewNotifier(log), reason: follower.ErrStarting}
 	reducer, closeAll, err := c.reducer(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
@@ -61,13 +61,30 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
 		server := c.server(reducer, health)
-		metrics.MustRegister(&web.Metrics{Server: server, Version: process.Version()}, c.http.Metrics(),
-			collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		if err := c.measure(metrics, server, reducer); err != nil {
+			return process.ConfigError(err)
+		}
 		group.Go(func() error { return process.Serve(ctx, listener, server.Handler(health), log) })
 	}
 	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return reducer.Run(ctx) })
 	return group.Wait()
+}
+
+// stuckAfter is how long a reducer that is not stuck may show nothing: it checks
+// the log every fifteen seconds, and a check or an attempt to connect again ends by
+// itself.
+const stuckAfter = 2 * time.Minute
+
+// measure registers all metrics.
+func (c *config) measure(metrics *prometheus.Registry, server *web.Server, reducer *follower.Reducer) error {
+	trust, err := c.trustFile.Metrics()
+	if err != nil {
+		return err
+	}
+	metrics.MustRegister(&web.Metrics{Server: server, Reducer: reducer}, trust, c.http.Metrics(),
+		process.CertificateMetrics("nats", process.LastCertificate(c.shown)))
+	return nil
 }
 
 // server serves the reducer's set, whose staleness /readyz tells.

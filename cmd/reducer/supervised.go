@@ -11,6 +11,7 @@ import (
 // reducer's own goroutine.
 type supervised struct {
 	health   *process.Health
+	progress *process.Progress
 	notifier *process.Notifier
 	reducer  *follower.Reducer // once it is made
 	reason   error             // why it is not ready
@@ -32,6 +33,7 @@ func (s *supervised) ready(reason error) {
 
 // alive is what the reducer tells of its progress.
 func (s *supervised) alive(p follower.Progress) {
+	s.progress.Step()
 	s.notifier.Watchdog()
 	if p.CaughtUp || p.Stored == 0 {
 		s.notifier.Status(s.standing())

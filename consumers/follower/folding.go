@@ -39,7 +39,9 @@ func (f *folding) run(ctx context.Context) error {
 	f.look = ticker.C
 	pause := newPause(200 * time.Millisecond)
 	for ctx.Err() == nil {
+		f.waits()
 		err := f.attempt(ctx, pause.Reset)
+		f.waits()
 		var again <-chan time.Time
 		switch {
 		case ctx.Err() != nil:
@@ -157,7 +159,9 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 				return err
 			}
 			f.Alive(Progress{Sequence: f.head.Seq, Stored: d.Stored, CaughtUp: f.live})
-			progress()
+			if !d.Checked {
+				progress()
+			}
 		}
 	}
 }
@@ -203,6 +207,7 @@ func (f *folding) reached() Position {
 	p := Position{Lineage: f.head.Lineage, Sequence: f.head.Seq, Tick: f.head.Number, Time: f.head.Time}
 	if f.head.Completed != nil {
 		_, _, p.Diverged = f.state.Compare(f.head.Completed)
+		p.Interval = time.Duration(f.head.Completed.IntervalMs) * time.Millisecond
 	}
 	return p
 }
@@ -252,8 +257,10 @@ var errLost = errors.New("artifacts are lost")
 // the log may lag, so the tick is held until everything is there.
 func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.StatementArtifacts, error) {
 	pause := newPause(100 * time.Millisecond)
+	late := false
 	for since := f.Clock(); ; {
-		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings)
+		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings, f.held())
+		f.waits()
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err
@@ -267,11 +274,30 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 		}
 		if f.Clock().Sub(since) >= artifactPatience {
 			f.notFollowing(err)
+			if !late {
+				f.count(LostArtifact, 1)
+			}
+			late = true
 		}
 		if err := f.attend(ctx, time.After(pause.NextBackOff())); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// held are the bytes of the set, most of which the next one has, too. Those of a
+// set that is to be folded anew do not count: the log must have them.
+func (f *folding) held() eventlog.Held {
+	held := eventlog.Held{}
+	if f.state.Set == nil || f.retained {
+		return held
+	}
+	fleet := f.state.Set.Fleet()
+	held[fleet.Artifact()] = fleet.Received().Body
+	for _, r := range f.state.Set.Rollouts() {
+		held[r.Artifact()] = r.Received().Body
+	}
+	return held
 }
 
 // saveEvery is how often a checkpoint is made while catching up.
@@ -300,6 +326,7 @@ func (f *folding) save(now bool) error {
 		return fmt.Errorf("%w: %w", errUnsaved, err)
 	}
 	f.checkpoint, f.newest, f.unsaved, f.savedAt = saved, has, false, f.Clock()
+	f.saves(f.savedAt)
 	return nil
 }
 

@@ -35,7 +35,7 @@ type Config struct {
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
 	Ready         func(error)    // told nil while everything stored is folded, else what is wrong
-	Alive         func(Progress) // told behind whatever was folded or checked, and every TrustEvery and more often while waiting for something to fold
+	Alive         func(Progress) // told behind every step: a delivery, a check or an attempt, also one that failed; nil: nobody wants to know
 }
 
 // Reducer folds one log into one state directory.
@@ -48,6 +48,8 @@ type Reducer struct {
 	current  fold.State
 	position Position
 	followed *eventlog.Log
+	saved    time.Time
+	broken   map[Integrity]uint64
 }
 
 // Position is how far the reducer has come.
@@ -56,7 +58,8 @@ type Position struct {
 	Sequence uint64
 	Tick     uint64
 	Time     events.Time
-	Diverged bool // the newest tick's set is not this reducer's
+	Diverged bool          // the newest tick's set is not this reducer's
+	Interval time.Duration // from tick to tick, as the newest tick's poller had it; 0 while that is not known
 }
 
 // Progress is how far the reducer has come in folding what is stored.
@@ -89,7 +92,7 @@ func NewReducer(c Config) (*Reducer, error) {
 	if c.Alive == nil {
 		c.Alive = func(Progress) {}
 	}
-	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
+	r := &Reducer{Config: c, broken: make(map[Integrity]uint64), rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
 	return r, nil
 }
