@@ -31,7 +31,7 @@ func TestReducerOnADeadLine(t *testing.T) {
 	metrics := prometheus.NewRegistry()
 	health := process.NewHealth(metrics, progress.Stuck)
 	reducer := o.runReducer(proxy.URL(), func(c *follower.Config) {
-		c.Alive = func() {
+		c.Alive = func(follower.Progress) {
 			steps.Add(1)
 			progress.Step()
 		}
