@@ -95,7 +95,7 @@ rec {
       TimeoutStartSec = 90; # one that goes on asks for more again and again
       KillSignal = "SIGTERM";
       TimeoutStopSec = 30;
-      WatchdogSec = 60;
+      WatchdogSec = 180;
     }
     // settings;
 
