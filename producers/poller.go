@@ -26,6 +26,7 @@ type Config struct {
 	MaxClockSkew time.Duration // between this clock and the broker's
 	Clock        func() time.Time
 	NewTickID    func() (uuid.UUID, error)
+	Committed    func(*events.Tick) // told every tick that this poller has recorded
 	Log          logrus.FieldLogger
 	Alive        func()        // called behind every point of the grid, and every AliveEvery while waiting for the next
 	AliveEvery   time.Duration // 0: not while waiting
@@ -59,6 +60,9 @@ func NewPoller(c Config) *Poller {
 	}
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
+	}
+	if c.Committed == nil {
+		c.Committed = func(*events.Tick) {}
 	}
 	if c.Alive == nil {
 		c.Alive = func() {}

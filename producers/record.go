@@ -148,6 +148,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 		}
 	}
 	p.state.named = true
+	p.Committed(tick)
 	p.warnAging(result.Findings, tick.Head.Time.Time())
 	p.warnOfContent(result.Memory.Set)
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"time"
 
 	"fleetlog/internal/broker"
 	"fleetlog/internal/process"
@@ -76,32 +75,27 @@ func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process
 	}
 	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
 	notifier := process.NewNotifier(log)
-	defer notifier.Stopping()
+	var b *broker.Broker
 	c.Log, c.Health = log, func(err error) {
 		health.SetReady(err)
 		notifier.Watchdog()
 		if err != nil {
-			notifier.Status(err.Error())
-			notifier.ExtendTimeout(startExtension)
+			notifier.Status("not healthy: " + err.Error())
 		} else {
-			notifier.Status("healthy")
+			notifier.Status("healthy at " + b.ClientURL())
 		}
 	}
-	b, err := broker.New(c)
-	if err != nil {
+	if b, err = broker.New(c); err != nil {
 		return process.ConfigError(err)
 	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
 		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
+	group.Go(func() error { return notifier.StopWith(ctx) })
 	group.Go(func() error { return serve(ctx, b, log, notifier) })
 	return group.Wait()
 }
-
-// startExtension is what a start that waits for its peers asks the supervisor
-// for, again and again.
-const startExtension = time.Minute
 
 // serve says ready once the server's own health check passes.
 func serve(ctx context.Context, b *broker.Broker, log logrus.FieldLogger, notifier *process.Notifier) error {

@@ -39,7 +39,8 @@ func run(cmd *cobra.Command, c *config) error {
 		return process.ConfigError(err)
 	}
 	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
-	poller, nc, err := c.poller(log, health.SetReady, true)
+	s := supervised{health, process.NewNotifier(log)}
+	poller, nc, err := c.poller(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
@@ -50,10 +51,10 @@ func run(cmd *cobra.Command, c *config) error {
 	}
 	// Ready means configured and running; that the control plane answers is not
 	// part of it, or its outage would become a restart loop.
-	notifier := process.NewNotifier(log)
-	poller.Alive, poller.AliveEvery = notifier.Watchdog, notifier.WatchdogEvery()
-	notifier.Ready()
-	defer notifier.Stopping()
+	poller.Committed, poller.Alive, poller.AliveEvery = s.committed, s.notifier.Watchdog, s.notifier.WatchdogEvery()
+	s.notifier.Ready()
+	s.notifier.Status("no tick recorded yet")
+	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return poller.Run(ctx) })
 	return group.Wait()
 }

@@ -51,16 +51,12 @@ func run(cmd *cobra.Command, c *config) (err error) {
 	}
 	metrics := prometheus.NewRegistry()
 	health := process.NewHealth(metrics, func() error { return nil })
-	notifier := process.NewNotifier(log)
-	reducer, closeAll, err := c.reducer(log, func(err error) {
-		health.SetReady(err)
-		if err == nil {
-			notifier.Ready() // only now: nothing downstream may start on an empty set
-		}
-	}, true)
+	s := &supervised{health: health, notifier: process.NewNotifier(log), reason: follower.ErrStarting}
+	reducer, closeAll, err := c.reducer(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
+	s.reducer, reducer.Alive = reducer, s.alive
 	defer func() { err = errors.Join(err, closeAll()) }()
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
@@ -69,8 +65,8 @@ func run(cmd *cobra.Command, c *config) (err error) {
 			collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 		group.Go(func() error { return process.Serve(ctx, listener, server.Handler(health), log) })
 	}
+	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return reducer.Run(ctx) })
-	defer notifier.Stopping()
 	return group.Wait()
 }
 

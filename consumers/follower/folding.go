@@ -156,6 +156,7 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
+			f.Alive(Progress{Sequence: f.head.Seq, Stored: d.Stored, CaughtUp: f.live})
 			progress()
 		}
 	}
@@ -163,6 +164,7 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 
 // interrupted says at once what waits for the end of following to be attended to.
 func (f *folding) interrupted(err error) {
+	f.waits()
 	if !f.finite && errors.Is(err, eventlog.ErrUnavailable) {
 		f.notFollowing(err)
 	}

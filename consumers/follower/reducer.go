@@ -34,7 +34,8 @@ type Config struct {
 	AcceptGap     uint64 // go on behind this sequence although messages up to it are lost
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
-	Ready         func(error) // told nil while everything stored is folded, else what is wrong
+	Ready         func(error)    // told nil while everything stored is folded, else what is wrong
+	Alive         func(Progress) // told behind whatever was folded or checked, and every TrustEvery and more often while waiting for something to fold
 }
 
 // Reducer folds one log into one state directory.
@@ -58,6 +59,13 @@ type Position struct {
 	Diverged bool // the newest tick's set is not this reducer's
 }
 
+// Progress is how far the reducer has come in folding what is stored.
+type Progress struct {
+	Sequence uint64 // of the newest message that is folded
+	Stored   uint64 // of the newest message in the log; 0: it cannot be read at the moment
+	CaughtUp bool   // everything stored has been folded once since the log was opened
+}
+
 // defaultTrustEvery is how often the trust file is looked at.
 const defaultTrustEvery = 10 * time.Second
 
@@ -77,6 +85,9 @@ func NewReducer(c Config) (*Reducer, error) {
 	}
 	if c.CheckEvery == 0 {
 		c.CheckEvery = eventlog.CheckEvery
+	}
+	if c.Alive == nil {
+		c.Alive = func(Progress) {}
 	}
 	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -49,17 +50,44 @@ func TestNotifier(t *testing.T) {
 	conn := supervisor(t)
 	log, logged := test.NewNullLogger()
 	n := NewNotifier(log)
-	n.Status("replaying\n41%")
-	n.ExtendTimeout(3 * time.Second)
 	n.Ready()
+	n.Ready()
+	n.Status("tick 7\nall well")
+	n.Status("tick 7\nall well")
+	n.Status("tick 8")
 	n.Watchdog() // not asked for
-	n.Stopping()
-	want := []string{"STATUS=replaying; 41%", "EXTEND_TIMEOUT_USEC=3000000", "READY=1", "STOPPING=1"}
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.StopWith(told); err != nil {
+		t.Error(err)
+	}
+	want := []string{"READY=1", "STATUS=tick 7; all well", "STATUS=tick 8", "STOPPING=1"}
 	if diff := cmp.Diff(want, heard(t, conn)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 	if len(logged.AllEntries()) > 0 {
 		t.Errorf("logged %v", logged.LastEntry().Message)
+	}
+}
+
+// TestStartIsExtended at every step, but not at each of a thousand a second; once
+// ready there is nothing to extend.
+func TestStartIsExtended(t *testing.T) {
+	conn := supervisor(t)
+	synctest.Test(t, func(*testing.T) {
+		log, _ := test.NewNullLogger()
+		n := NewNotifier(log)
+		for step := range 250 {
+			n.Status(strconv.Itoa(step))
+			time.Sleep(time.Millisecond) // of the synctest bubble: no real time passes
+		}
+		n.Ready()
+		n.Status("ready")
+	})
+	extension := "\nEXTEND_TIMEOUT_USEC=60000000"
+	want := []string{"STATUS=0" + extension, "STATUS=100" + extension, "STATUS=200" + extension, "READY=1", "STATUS=ready"}
+	if diff := cmp.Diff(want, heard(t, conn)); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }
 
@@ -94,7 +122,7 @@ func TestNotifierWithoutSystemd(t *testing.T) {
 		t.Errorf("logged %q without a supervisor", logged.LastEntry().Message)
 	}
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "nobody"))
-	n.Ready()
+	n.Status("still there")
 	if len(logged.AllEntries()) != 1 {
 		t.Errorf("%d lines about a supervisor that cannot be reached, want 1", len(logged.AllEntries()))
 	}
