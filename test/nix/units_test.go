@@ -185,3 +185,33 @@ func TestServerCredentials(t *testing.T) {
 		t.Errorf("LoadCredential (-want +got):\n%s", diff)
 	}
 }
+
+// TestUnitsAreThoseOfOtherSystems compares the settings of the services with those
+// of the units in deploy/systemd, but for what says where files are.
+func TestUnitsAreThoseOfOtherSystems(t *testing.T) {
+	var got evaluated
+	evaluate(t, host(t, oneHost, ""), &got)
+	for _, name := range []string{"fleetlog-nats", "fleetlog-poller", "fleetlog-reducer"} {
+		ours := settings(got.Services[name].ini())
+		theirs := settings(read(t, filepath.Join(root, "deploy/systemd", name+".service")))
+		if diff := cmp.Diff(theirs, ours); diff != "" {
+			t.Errorf("%s (-deploy/systemd +module):\n%s", name, diff)
+		}
+	}
+}
+
+// settings are those of a unit's service, with one spelling for each value.
+func settings(unit string) map[string]string {
+	_, section, _ := strings.Cut(unit, "\n[Service]\n")
+	section, _, _ = strings.Cut(section, "\n[")
+	all := map[string]string{}
+	for _, line := range regexp.MustCompile(`(?m)^([A-Z]\w+)=(.*)$`).FindAllStringSubmatch(section, -1) {
+		switch line[1] {
+		case "ExecStart", "Environment", "EnvironmentFile", "LoadCredential", "SetCredential":
+		default:
+			value := regexp.MustCompile(`^(\d+)s$`).ReplaceAllString(line[2], "$1")
+			all[line[1]] = strings.TrimSpace(all[line[1]] + " " + strings.NewReplacer("yes", "true").Replace(value))
+		}
+	}
+	return all
+}
