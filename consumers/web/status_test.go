@@ -132,6 +132,7 @@ type looking struct {
 	begun, answer chan struct{}
 	seen          web.Seen
 	failed        error
+	takes         func() // what a look does to the clock; nil: nothing
 }
 
 func (l *looking) look(ctx context.Context) (web.Seen, error) {
@@ -139,6 +140,9 @@ func (l *looking) look(ctx context.Context) (web.Seen, error) {
 	l.begun <- struct{}{}
 	select {
 	case <-l.answer:
+		if l.takes != nil {
+			l.takes()
+		}
 		return l.seen, l.failed
 	case <-ctx.Done():
 		return web.Seen{}, ctx.Err()
@@ -181,6 +185,14 @@ func TestLooksAreShared(t *testing.T) {
 		serve(t.Context())
 		if n := l.looks.Load(); n != 3 {
 			t.Errorf("%s: %d looks after it", name, n)
+		}
+		l.takes = func() { now.Add(int64(8 * time.Second)) }
+		for _, later := range []time.Duration{8 * time.Second, 4 * time.Second} {
+			now.Add(int64(later))
+			serve(t.Context())
+		}
+		if n := l.looks.Load(); n != 4 { // what took eight seconds is good for as long
+			t.Errorf("%s: %d looks, of which one took long", name, n)
 		}
 	}
 }
