@@ -19,14 +19,17 @@ type Seen struct {
 type Look func(ctx context.Context) (Seen, error)
 
 const (
-	// lookEvery is for how long a look is good: the broker is asked no more often,
-	// however many are watching.
+	// lookEvery is for how long a look is good, and at least for as long as it took:
+	// the broker is asked no more often, however many are watching.
 	lookEvery = time.Second
-	// failedEvery is for how long a look is good that failed: it may have taken all
-	// of lookPatience.
+	// failedEvery is for how long a look is good that failed.
 	failedEvery = 5 * time.Second
-	// lookPatience is how long the broker may take to answer a look.
-	lookPatience = 3 * time.Second
+	// lookPatience is how long the broker may take to answer a look: the statement
+	// of a fleet of ten thousand channels takes seconds.
+	lookPatience = 10 * time.Second
+	// shortPatience is the same while this reducer is not ready itself, which is
+	// most often because the broker is away.
+	shortPatience = 2 * time.Second
 )
 
 // shared is one look for all who want one at a time.
@@ -34,18 +37,19 @@ type shared struct {
 	look  Look
 	turn  chan struct{} // holds one: who has it looks
 	clock func() time.Time
+	ready func() error
 
 	mu   sync.Mutex
 	kept kept
 }
 
-func share(look Look, clock func() time.Time) *shared {
-	s := &shared{look: look, turn: make(chan struct{}, 1), clock: clock}
-	s.turn <- struct{}{}
-	return s
+func (s *Server) share() *shared {
+	seen := &shared{look: s.Look, turn: make(chan struct{}, 1), clock: s.Clock, ready: s.Ready}
+	seen.turn <- struct{}{}
+	return seen
 }
 
-// newest is what was seen within the last second, by somebody. That a client
+// newest is what somebody has just seen. That a client
 // has left is nobody else's result.
 func (s *shared) newest(ctx context.Context) (Seen, error) {
 	if k := s.last(); k.good(s.clock()) {
@@ -60,11 +64,17 @@ func (s *shared) newest(ctx context.Context) (Seen, error) {
 	if k := s.last(); k.good(s.clock()) {
 		return k.seen, k.err
 	}
-	bounded, cancel := context.WithTimeout(ctx, lookPatience)
+	patience := lookPatience
+	if s.ready() != nil {
+		patience = shortPatience
+	}
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	begun := s.clock()
 	seen, err := s.look(bounded)
 	if ctx.Err() == nil {
-		s.keep(kept{s.clock(), seen, err})
+		now := s.clock()
+		s.keep(kept{now, now.Sub(begun), seen, err})
 	}
 	return seen, err
 }
@@ -84,12 +94,13 @@ func (s *shared) keep(k kept) {
 // kept is what somebody saw.
 type kept struct {
 	at   time.Time // zero: nobody has looked
+	took time.Duration
 	seen Seen
 	err  error
 }
 
 func (k kept) good(now time.Time) bool {
-	limit := lookEvery
+	limit := max(lookEvery, k.took)
 	if k.err != nil {
 		limit = failedEvery
 	}

@@ -4,7 +4,7 @@
 (() => {
   const least = 1000;      // between two fetches, ms
   const most = 15000;      // without a tick: a poller that is late is news, too
-  const patience = 10000;  // that a fetch may take
+  const patience = 20000;  // that a fetch may take
 
   const live = document.getElementById("live");
   let ahead = 0;     // of this clock: the server's

@@ -126,53 +126,73 @@ func happens(t *testing.T, what <-chan struct{}) {
 	}
 }
 
+// looking is a log that is slow to look at.
+type looking struct {
+	looks         atomic.Int32
+	begun, answer chan struct{}
+	seen          web.Seen
+	failed        error
+	takes         func() // what a look does to the clock; nil: nothing
+}
+
+func (l *looking) look(ctx context.Context) (web.Seen, error) {
+	l.looks.Add(1)
+	l.begun <- struct{}{}
+	select {
+	case <-l.answer:
+		if l.takes != nil {
+			l.takes()
+		}
+		return l.seen, l.failed
+	case <-ctx.Done():
+		return web.Seen{}, ctx.Err()
+	}
+}
+
 // TestLooksAreShared: many viewers cost the broker one look, a failure too, and
 // one who leaves spoils it for nobody.
 func TestLooksAreShared(t *testing.T) {
 	for name, failed := range map[string]error{"seen": nil, "failed": errors.New("broker is away")} {
-		var looks atomic.Int32
 		var now atomic.Int64
-		begun, go1 := make(chan struct{}, 100), make(chan struct{})
+		l := &looking{begun: make(chan struct{}, 100), answer: make(chan struct{}), seen: stands(t), failed: failed}
 		s := server(&held{}, epoch)
-		s.Clock = func() time.Time { return epoch.Add(time.Duration(now.Load())) }
-		s.Look = func(ctx context.Context) (web.Seen, error) {
-			looks.Add(1)
-			begun <- struct{}{}
-			select {
-			case <-go1:
-				return stands(t), failed
-			case <-ctx.Done():
-				return web.Seen{}, ctx.Err()
-			}
-		}
+		s.Clock, s.Look = func() time.Time { return epoch.Add(time.Duration(now.Load())) }, l.look
 		handler := s.Handler(http.NotFoundHandler())
 		serve := func(ctx context.Context) string { return serveOnce(t, handler, ctx, "/v1/status") }
 
 		leaving, leave := context.WithCancel(t.Context())
 		left := make(chan struct{})
 		go func() { serve(leaving); close(left) }()
-		happens(t, begun)
+		happens(t, l.begun)
 		leave()
 		<-left
 		var group sync.WaitGroup
 		for range 50 {
 			group.Go(func() { serve(t.Context()) })
 		}
-		happens(t, begun)
-		close(go1)
+		happens(t, l.begun)
+		close(l.answer)
 		group.Wait()
-		if n := looks.Load(); n != 2 { // one is of him who left
+		if n := l.looks.Load(); n != 2 { // one is of him who left
 			t.Errorf("%s: %d looks", name, n)
 		}
 		now.Add(int64(999 * time.Millisecond))
 		serve(t.Context())
-		if n := looks.Load(); n != 2 {
+		if n := l.looks.Load(); n != 2 {
 			t.Errorf("%s: %d looks within a second", name, n)
 		}
 		now.Add(int64(5 * time.Second))
 		serve(t.Context())
-		if n := looks.Load(); n != 3 {
+		if n := l.looks.Load(); n != 3 {
 			t.Errorf("%s: %d looks after it", name, n)
+		}
+		l.takes = func() { now.Add(int64(8 * time.Second)) }
+		for _, later := range []time.Duration{8 * time.Second, 4 * time.Second} {
+			now.Add(int64(later))
+			serve(t.Context())
+		}
+		if n := l.looks.Load(); n != 4 { // what took eight seconds is good for as long
+			t.Errorf("%s: %d looks, of which one took long", name, n)
 		}
 	}
 }

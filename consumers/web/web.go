@@ -68,7 +68,7 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 		mux.Handle("/v1/history", inProtocol(s.authenticated(read(s.history()))))
 	}
 	if s.Look != nil {
-		seen := share(s.Look, s.Clock)
+		seen := s.share()
 		mux.Handle("/v1/status", inProtocol(s.authenticated(read(s.status(seen)))))
 		s.pages(mux, seen)
 	}

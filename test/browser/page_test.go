@@ -32,14 +32,7 @@ var contrastText string
 // TestPage looks at the page in five states, one after the other of the same log.
 func TestPage(t *testing.T) {
 	s, browser := newScene(t), start(t)
-	s.sign("3f9c21d07a6e")
-	for _, commit := range []string{"b81e4d5502fa", "07d6ac9931be", "8f3a91c04d1e"} { // one an hour
-		for range time.Hour / interval {
-			s.tick()
-		}
-		s.sign(commit)
-	}
-	s.tick()
+	s.morning()
 	calm := map[string]string{"(fleet)": "Fresh", "stable": "Fresh", "edge": "Fresh", "canary": "Fresh", "kiosk": "Empty"}
 	t.Run("fresh", func(t *testing.T) { look(t, browser, s, shown{"Healthy", calm, "Ready", "Ready"}) })
 	t.Run("without scripts", func(t *testing.T) { withoutScripts(t, browser, s) })
@@ -77,6 +70,19 @@ func TestPage(t *testing.T) {
 	diverged := maps.Clone(calm)
 	diverged["canary"] = "Rejected"
 	t.Run("divergence", func(t *testing.T) { look(t, browser, s, shown{"Degraded", diverged, "Ready", "Degraded"}) })
+}
+
+// morning is a log of three hours, with a new release in each.
+func (s *scene) morning() {
+	s.t.Helper()
+	s.sign("3f9c21d07a6e")
+	for _, commit := range []string{"b81e4d5502fa", "07d6ac9931be", "8f3a91c04d1e"} {
+		for range time.Hour / interval {
+			s.tick()
+		}
+		s.sign(commit)
+	}
+	s.tick()
 }
 
 // withoutScripts: the page is whole, and comes anew by itself.
