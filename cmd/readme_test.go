@@ -21,7 +21,7 @@ func TestReadmesNameWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for _, readme := range append(readmes, "../README.md", "../docs/backup.md", "../docs/nats-users.md", "../docs/systemd.md") {
+	for _, readme := range append(readmes, "../README.md", "../docs/backup.md", "../docs/nats-users.md", "../docs/systemd.md", "../docs/install.md", "../docs/operate.md") {
 		text, err := os.ReadFile(readme)
 		if err != nil {
 			t.Fatal(err)
