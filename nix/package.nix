@@ -16,7 +16,7 @@ buildGoModule {
     fileset = lib.fileset.unions (import ./sources.nix);
   };
 
-  vendorHash = "sha256-UCbxCVlv1UU4wSIKcO/i1Q1VY6m6yXtiDOYTR3JUZW8=";
+  vendorHash = "sha256-r4uwd/dW6MIldXKazhEONRCvKZLYUcMkvdgPbK7TFiY=";
 
   subPackages = [
     "cmd/poller"
