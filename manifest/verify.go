@@ -1,6 +1,9 @@
 package manifest
 
-import "time"
+import (
+	"bytes"
+	"time"
+)
 
 // Received is an artifact as it came, with the signature that came beside it.
 type Received struct{ Body, Signature []byte }
@@ -28,14 +31,14 @@ type Verified[T any] struct {
 
 // VerifyFleet judges a fleet.resolved.json. The error is a [*Rejection].
 func VerifyFleet(r Received, p Policy) (Verified[Fleet], error) {
-	return verify(r, p, readFleet, func(f *Fleet) envelope { return envelope{f.SchemaVersion, f.Meta, p.FleetWindow(f)} })
+	return verify(r, p, fleetReading(), func(f *Fleet) envelope { return envelope{f.SchemaVersion, f.Meta, p.FleetWindow(f)} })
 }
 
 // VerifyRollout judges a rollout manifest that was requested under id, by the
 // policy's own window; see [Policy.For]. The error is a [*Rejection]; a manifest
 // of another id is a Mismatch.
 func VerifyRollout(r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
-	v, err := verify(r, p, readRollout, func(m *Rollout) envelope { return envelope{m.SchemaVersion, m.Meta, p.Window} })
+	v, err := verify(r, p, rolloutReading(), func(m *Rollout) envelope { return envelope{m.SchemaVersion, m.Meta, p.Window} })
 	if err != nil {
 		return v, err
 	}
@@ -63,23 +66,27 @@ type envelope struct {
 // verify is the contract's order of checks, which decides what a reader learns
 // of a broken artifact: keys, JSON, canonical form, signature, shape, schema
 // version, signing time, revocation, freshness.
-func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func(*T) envelope) (Verified[T], error) {
+func verify[T any](r Received, p Policy, read reading[T], head func(*T) envelope) (Verified[T], error) {
 	var none Verified[T]
 	keys := p.Trust.Keys(p.Now)
 	if len(keys) == 0 {
 		return none, reject(KindNoTrustRoots, "trust file has no release key in force")
 	}
-	canonical, rejection := canonicalForm(r.Body)
-	if rejection != nil {
-		return none, rejection
+	canonical, value := read.prove(r.Body)
+	if value == nil {
+		var rejection *Rejection
+		if canonical, rejection = canonicalForm(r.Body); rejection != nil {
+			return none, rejection
+		}
 	}
 	key, rejection := verifyAny(keys, canonical, r.Signature)
 	if rejection != nil {
 		return none, rejection
 	}
-	value, rejection := decode(canonical, read)
-	if rejection != nil {
-		return none, rejection
+	if value == nil {
+		if value, rejection = read.decode(canonical); rejection != nil {
+			return none, rejection
+		}
 	}
 	e := head(value)
 	if e.version != 1 {
@@ -88,7 +95,12 @@ func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func
 	if e.meta.SignedAt == nil {
 		return none, reject(KindNotSigned, "meta.signedAt is absent")
 	}
-	v := Verified[T]{value, e.meta, r, canonical, Sum(r.Body), Sum(canonical), key}
+	hash := Sum(canonical)
+	artifact := hash
+	if !bytes.Equal(r.Body, canonical) {
+		artifact = Sum(r.Body)
+	}
+	v := Verified[T]{value, e.meta, r, canonical, artifact, hash, key}
 	if rejection := v.checkRejectBefore(p.Trust); rejection != nil {
 		return none, rejection
 	}
@@ -96,6 +108,36 @@ func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func
 		return none, err
 	}
 	return v, nil
+}
+
+// reading are the two ways to read an artifact. The tree's is the one that
+// counts; the other is fast, and gives the same or nothing.
+type reading[T any] struct {
+	tree    func(*decoding, any) *T
+	proving func(*cursor) *T
+}
+
+func fleetReading() reading[Fleet]     { return reading[Fleet]{readFleet, (*cursor).fleet} }
+func rolloutReading() reading[Rollout] { return reading[Rollout]{readRollout, (*cursor).rollout} }
+
+// prove reads what is canonical but for white space, and returns its canonical
+// form with it; nil when in doubt.
+func (r reading[T]) prove(received []byte) (canonical []byte, value *T) {
+	if value = prove(received, r.proving); value != nil {
+		return received, value
+	}
+	if canonical = compact(received); canonical != nil {
+		value = prove(canonical, r.proving)
+	}
+	return canonical, value
+}
+
+// decode reads a canonical form.
+func (r reading[T]) decode(canonical []byte) (*T, *Rejection) {
+	if value := prove(canonical, r.proving); value != nil {
+		return value, nil
+	}
+	return decode(canonical, r.tree)
 }
 
 func decode[T any](canonical []byte, read func(*decoding, any) *T) (*T, *Rejection) {
