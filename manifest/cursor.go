@@ -33,7 +33,7 @@ type cursor struct {
 	at    int
 	depth int
 	doubt bool
-	list  []string // that is being read
+	ends  []int    // of the strings of a list
 	spare []string // room for lists and single strings
 }
 

@@ -47,27 +47,45 @@ func (c *cursor) optionalText() *string {
 
 // texts reads a list of strings.
 func (c *cursor) texts() []string {
-	c.enter('[')
-	list := c.list[:0]
-	for c.more(len(list) > 0, ']') {
-		at := c.at
-		end := behindPlain(c.data, at)
-		for end < len(c.data) && c.data[end] == ',' { // most elements go this short way
-			list = append(list, c.text[at+1:end-1])
-			at = end + 1
-			end = behindPlain(c.data, at)
-		}
-		c.at = at
-		list = append(list, c.string())
+	ends := c.plainEnds()
+	if len(ends) == 0 {
+		return sequence(c, (*cursor).string)
 	}
-	c.list = list
-	return append(c.room(len(list)), list...)
+	c.enter('[')
+	texts := c.room(len(ends))
+	for _, end := range ends {
+		texts = append(texts, c.text[c.at+1:end-1])
+		c.at = end + 1
+	}
+	c.depth--
+	return texts
+}
+
+// plainEnds are where the strings of a list end, until the next call; none when
+// one of them is not of plain ASCII. It lets long lists be made in one piece, and
+// leaves less to the garbage collector than a list that grows.
+func (c *cursor) plainEnds() []int {
+	if c.next() != '[' {
+		return nil
+	}
+	c.ends = c.ends[:0]
+	for at := c.at + 1; ; {
+		end := behindPlain(c.data, at)
+		if end >= len(c.data) || c.data[end] != ',' && c.data[end] != ']' {
+			return nil
+		}
+		c.ends = append(c.ends, end)
+		if c.data[end] == ']' {
+			return c.ends
+		}
+		at = end + 1
+	}
 }
 
 // room is for so many strings. Short lists share one allocation.
 func (c *cursor) room(count int) []string {
 	const short, piece = 16, 256
-	if count == 0 || count > short {
+	if count > short {
 		return make([]string, 0, count)
 	}
 	if len(c.spare) < count {
