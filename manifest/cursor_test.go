@@ -39,7 +39,7 @@ func checkProven[T any](t testing.TB, read reading[T], data []byte) bool {
 // anything reads any JSON value.
 func anything() reading[any] {
 	whole := func(_ *decoding, v any) *any { return &v }
-	return reading[any]{whole, func(c *cursor) *any {
+	return reading[any]{tree: whole, proving: func(c *cursor) *any {
 		begin := c.at
 		c.skip()
 		if c.doubt {

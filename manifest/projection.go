@@ -20,9 +20,28 @@ type Projection struct {
 	budgets func() []byte // the fleet's, as every manifest has them
 }
 
+// derived is what follows from an artifact. It is made when it is first asked for.
+type derived struct {
+	mu          sync.Mutex
+	projections map[Scheme][]Projection
+}
+
 // Project derives the rollout of every channel, sorted by the bytes of the
-// channels' names, in one pass over the hosts.
-func Project(f Verified[Fleet], s Scheme) []Projection { return project(f.value, f.hash, s) }
+// channels' names, in one pass over the hosts; of the same verified fleet only
+// once. The host sets must not be changed.
+func Project(f Verified[Fleet], s Scheme) []Projection {
+	f.derived.mu.Lock()
+	defer f.derived.mu.Unlock()
+	if f.derived.projections == nil {
+		f.derived.projections = make(map[Scheme][]Projection)
+	}
+	made, ok := f.derived.projections[s]
+	if !ok {
+		made = project(f.value, f.hash, s)
+		f.derived.projections[s] = made
+	}
+	return slices.Clone(made)
+}
 
 func project(f *Fleet, hash Digest, s Scheme) []Projection {
 	sets := hostSets(f)

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,7 @@ type Policy struct {
 
 // Verified is an artifact that passed every check. Only verification makes one;
 // the zero value is none, and may be asked nothing but IsZero. The bytes and the
-// value must not be changed.
+// value must not be changed: they share memory.
 type Verified[T any] struct {
 	value     *T
 	meta      Meta
@@ -27,20 +28,45 @@ type Verified[T any] struct {
 	artifact  Digest
 	hash      Digest
 	key       Key
+	keys      []Key // that were in force
+	derived   *derived
 }
 
 // VerifyFleet judges a fleet.resolved.json. The error is a [*Rejection].
 func VerifyFleet(r Received, p Policy) (Verified[Fleet], error) {
-	return verify(r, p, fleetReading(), func(f *Fleet) envelope { return envelope{f.SchemaVersion, f.Meta, p.FleetWindow(f)} })
+	return VerifyFleetAfter(Verified[Fleet]{}, r, p)
+}
+
+// VerifyFleetAfter is VerifyFleet for one who holds what came before, or nothing.
+// When body, signature and the keys in force are the same, neither is the
+// signature computed again nor the body read; whatever depends on the time, the
+// window or rejectBefore is judged anew.
+func VerifyFleetAfter(before Verified[Fleet], r Received, p Policy) (Verified[Fleet], error) {
+	v, rejection := verify(before, r, p, fleetReading())
+	if rejection != nil {
+		return Verified[Fleet]{}, rejection
+	}
+	if err := v.CheckFresh(p.Now, p.FleetWindow(v.value)); err != nil {
+		return Verified[Fleet]{}, err
+	}
+	return v, nil
 }
 
 // VerifyRollout judges a rollout manifest that was requested under id, by the
 // policy's own window; see [Policy.For]. The error is a [*Rejection]; a manifest
 // of another id is a Mismatch.
 func VerifyRollout(r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
-	v, err := verify(r, p, rolloutReading(), func(m *Rollout) envelope { return envelope{m.SchemaVersion, m.Meta, p.Window} })
-	if err != nil {
-		return v, err
+	return VerifyRolloutAfter(Verified[Rollout]{}, r, id, p)
+}
+
+// VerifyRolloutAfter is to VerifyRollout what [VerifyFleetAfter] is to VerifyFleet.
+func VerifyRolloutAfter(before Verified[Rollout], r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
+	v, rejection := verify(before, r, p, rolloutReading())
+	if rejection != nil {
+		return Verified[Rollout]{}, rejection
+	}
+	if err := v.CheckFresh(p.Now, p.Window); err != nil {
+		return Verified[Rollout]{}, err
 	}
 	if got := v.idUnder(id.Scheme()); got != id {
 		return Verified[Rollout]{}, reject(KindMismatch, "manifest has id %.90s", got)
@@ -56,19 +82,30 @@ func (v Verified[T]) idUnder(s Scheme) RolloutID {
 	return ContentHashID(v.hash)
 }
 
-// envelope is what every artifact is judged by beside its signature.
-type envelope struct {
-	version uint32
-	meta    Meta
-	window  Window
-}
-
 // verify is the contract's order of checks, which decides what a reader learns
 // of a broken artifact: keys, JSON, canonical form, signature, shape, schema
-// version, signing time, revocation, freshness.
-func verify[T any](r Received, p Policy, read reading[T], head func(*T) envelope) (Verified[T], error) {
-	var none Verified[T]
+// version, signing time, revocation; freshness is the caller's.
+func verify[T any](before Verified[T], r Received, p Policy, read reading[T]) (Verified[T], *Rejection) {
 	keys := p.Trust.Keys(p.Now)
+	v := before
+	if !before.isOf(r, keys) {
+		var rejection *Rejection
+		if v, rejection = establish(r, keys, read); rejection != nil {
+			return v, rejection
+		}
+	}
+	return v, v.checkRejectBefore(p.Trust)
+}
+
+// isOf tells whether the artifact is what was received, verified under these keys.
+func (v Verified[T]) isOf(r Received, keys []Key) bool {
+	return !v.IsZero() && slices.Equal(v.keys, keys) &&
+		bytes.Equal(v.received.Signature, r.Signature) && bytes.Equal(v.received.Body, r.Body)
+}
+
+// establish makes every check that no clock and no rejectBefore takes part in.
+func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Rejection) {
+	var none Verified[T]
 	if len(keys) == 0 {
 		return none, reject(KindNoTrustRoots, "trust file has no release key in force")
 	}
@@ -88,11 +125,11 @@ func verify[T any](r Received, p Policy, read reading[T], head func(*T) envelope
 			return none, rejection
 		}
 	}
-	e := head(value)
-	if e.version != 1 {
-		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", e.version)
+	version, meta := read.head(value)
+	if version != 1 {
+		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", version)
 	}
-	if e.meta.SignedAt == nil {
+	if meta.SignedAt == nil {
 		return none, reject(KindNotSigned, "meta.signedAt is absent")
 	}
 	hash := Sum(canonical)
@@ -100,57 +137,7 @@ func verify[T any](r Received, p Policy, read reading[T], head func(*T) envelope
 	if !bytes.Equal(r.Body, canonical) {
 		artifact = Sum(r.Body)
 	}
-	v := Verified[T]{value, e.meta, r, canonical, artifact, hash, key}
-	if rejection := v.checkRejectBefore(p.Trust); rejection != nil {
-		return none, rejection
-	}
-	if err := v.CheckFresh(p.Now, e.window); err != nil {
-		return none, err
-	}
-	return v, nil
-}
-
-// reading are the two ways to read an artifact. The tree's is the one that
-// counts; the other is fast, and gives the same or nothing.
-type reading[T any] struct {
-	tree    func(*decoding, any) *T
-	proving func(*cursor) *T
-}
-
-func fleetReading() reading[Fleet]     { return reading[Fleet]{readFleet, (*cursor).fleet} }
-func rolloutReading() reading[Rollout] { return reading[Rollout]{readRollout, (*cursor).rollout} }
-
-// prove reads what is canonical but for white space, and returns its canonical
-// form with it; nil when in doubt.
-func (r reading[T]) prove(received []byte) (canonical []byte, value *T) {
-	if value = prove(received, r.proving); value != nil {
-		return received, value
-	}
-	if canonical = compact(received); canonical != nil {
-		value = prove(canonical, r.proving)
-	}
-	return canonical, value
-}
-
-// decode reads a canonical form.
-func (r reading[T]) decode(canonical []byte) (*T, *Rejection) {
-	if value := prove(canonical, r.proving); value != nil {
-		return value, nil
-	}
-	return decode(canonical, r.tree)
-}
-
-func decode[T any](canonical []byte, read func(*decoding, any) *T) (*T, *Rejection) {
-	v, err := tree(canonical)
-	if err != nil {
-		return nil, reject(KindParse, "not JSON").because(err)
-	}
-	var d decoding
-	value := read(&d, v)
-	if d.err != nil {
-		return nil, reject(KindParse, "%v", d.err).because(d.err)
-	}
-	return value, nil
+	return Verified[T]{value, meta, r, canonical, artifact, hash, key, keys, &derived{}}, nil
 }
 
 func (v Verified[T]) checkRejectBefore(t *Trust) *Rejection {

@@ -212,3 +212,25 @@ func BenchmarkVerifyFleet(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkVerifyUnchanged is a tick on a fleet that came before: received anew,
+// verified and projected.
+func BenchmarkVerifyUnchanged(b *testing.B) {
+	for _, hosts := range []int{1_000, 10_000} {
+		f := fleetOf(b, hosts)
+		before := f.verify(b, f.canonical)
+		again := manifest.Received{Body: bytes.Clone(f.canonical), Signature: f.signature}
+		call := func() manifest.Verified[manifest.Fleet] {
+			v, err := manifest.VerifyFleetAfter(before, again, f.policy)
+			if err != nil {
+				b.Fatal(err)
+			}
+			manifest.Project(v, manifest.Composite)
+			return v
+		}
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			compare(b, func() { call() }, func() { f.floor(b) })
+			reportMemory(b, again.Body, call)
+		})
+	}
+}
