@@ -85,7 +85,7 @@ func (w *witness) follow(ctx context.Context) error {
 		if tick == nil {
 			continue
 		}
-		artifacts, err := w.log.StatementArtifacts(ctx, tick.Findings)
+		artifacts, err := w.log.StatementArtifacts(ctx, tick.Findings, nil)
 		if err != nil {
 			return err
 		}

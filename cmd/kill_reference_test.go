@@ -93,7 +93,7 @@ func (r *reference) run(ctx context.Context, s *scene) error {
 		if err := s.publish(); err != nil {
 			return err
 		}
-		artifacts, err := r.log.StatementArtifacts(ctx, tick.Findings)
+		artifacts, err := r.log.StatementArtifacts(ctx, tick.Findings, nil)
 		if err != nil {
 			return err
 		}

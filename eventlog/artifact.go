@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"fleetlog/events"
 	"fleetlog/internal/failpoint"
@@ -75,28 +77,50 @@ type StatementArtifacts struct {
 	Rollouts map[string]manifest.Received // by channel
 }
 
-// StatementArtifacts reads the bytes of every artifact that the findings of a
-// statement name. Errors are those of [Log.Artifact].
-func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding) (*StatementArtifacts, error) {
-	return readArtifacts(ctx, anyCopy{l.artifacts}, findings)
+// Held are bytes that a reader has already, by their hash.
+type Held map[manifest.Digest][]byte
+
+// readers is how many artifacts are read at once.
+const readers = 8
+
+// StatementArtifacts are the bytes of every artifact that the findings of a
+// statement name: those that are held already, and what is read for the rest.
+// Errors are those of [Log.Artifact].
+func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding, held Held) (*StatementArtifacts, error) {
+	return readArtifacts(ctx, anyCopy{l.artifacts}, findings, held)
 }
 
-func readArtifacts(ctx context.Context, from source, findings []events.Finding) (*StatementArtifacts, error) {
+func readArtifacts(ctx context.Context, from source, findings []events.Finding, held Held) (*StatementArtifacts, error) {
 	all := &StatementArtifacts{Rollouts: make(map[string]manifest.Received)}
-	for _, f := range findings {
-		a := events.ArtifactOf(f)
-		if a == nil {
-			continue
+	naming := slices.DeleteFunc(slices.Clone(findings), func(f events.Finding) bool { return events.ArtifactOf(f) == nil })
+	for some := range slices.Chunk(naming, readers) {
+		received, errs := make([]manifest.Received, len(some)), make([]error, len(some))
+		var reading sync.WaitGroup
+		for i, f := range some {
+			a := *events.ArtifactOf(f)
+			reading.Go(func() {
+				received[i], errs[i] = held.or(a, func() (manifest.Received, error) { return readArtifact(ctx, from, a) })
+			})
 		}
-		received, err := readArtifact(ctx, from, *a)
-		if err != nil {
-			return nil, err
-		}
-		if channel, ok := f.ChannelName(); ok {
-			all.Rollouts[channel] = received
-		} else {
-			all.Fleet = received
+		reading.Wait()
+		for i, f := range some { // in the statement's order, so that the same loss has the same words
+			if errs[i] != nil {
+				return nil, errs[i]
+			}
+			if channel, ok := f.ChannelName(); ok {
+				all.Rollouts[channel] = received[i]
+			} else {
+				all.Fleet = received[i]
+			}
 		}
 	}
 	return all, nil
+}
+
+// or is the artifact where it is held, else what read gives.
+func (h Held) or(a events.Artifact, read func() (manifest.Received, error)) (manifest.Received, error) {
+	if body, ok := h[a.SHA256]; ok {
+		return manifest.Received{Body: body, Signature: a.Signature}, nil
+	}
+	return read()
 }

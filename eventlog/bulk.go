@@ -9,12 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-const (
-	// bulkFrom is how many messages are worth a consumer.
-	bulkFrom = 10 * passMessages
-	// chunkMessages go to the caller together.
-	chunkMessages = 256
-)
+// bulkFrom is how many messages are worth a consumer.
+const bulkFrom = 10 * passMessages
 
 // bulk reads up to end ahead of the caller, several times as quickly as batches
 // come. It ends early, and not in error, at whatever a batch may tell better: a

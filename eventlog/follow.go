@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"fleetlog/events"
@@ -24,6 +25,10 @@ type Delivery struct {
 // pullMessages is how many messages are asked for ahead: enough to keep the
 // connection busy, and far below what makes a server cut a slow client.
 const pullMessages = 2000
+
+// chunkMessages is how many messages are judged together, at most: one signature
+// covers the ticks of all of them.
+const chunkMessages = 256
 
 // CheckEvery is how often the streams are asked whether they still hold what was
 // read and keep it, because a consumer does not notice that its stream was
@@ -87,7 +92,7 @@ func (f *following) run(ctx context.Context, yield func(Delivery, error) bool) e
 	if err != nil {
 		return apiError("follow "+f.log.place.Fleet.EventsStream(), err)
 	}
-	incoming := make(chan received)
+	incoming := make(chan received, chunkMessages)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -134,33 +139,46 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 	defer check.Stop()
 	f.settled, f.seen = f.chain.Head(), f.next
 	for {
-		var delivery Delivery
+		var deliveries []Delivery
 		var err error
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-check.C:
-			delivery, err = f.look(ctx)
+			deliveries, err = f.look(ctx)
 		case r := <-incoming:
-			if r.err != nil {
-				return apiError("follow "+f.log.place.Fleet.EventsStream(), r.err)
+			deliveries, err = f.take(arrived(r, incoming))
+		}
+		for _, d := range deliveries {
+			if (d.Tick != nil || len(d.Noise) > 0 || d.CaughtUp) && !yield(d, nil) {
+				return errStopped
 			}
-			delivery, err = f.take(r.message)
 		}
 		if err != nil {
 			return err
 		}
-		if (delivery.Tick != nil || len(delivery.Noise) > 0 || delivery.CaughtUp) && !yield(delivery, nil) {
-			return errStopped
+	}
+}
+
+// arrived is what has come by now, beginning with the first.
+func arrived(first received, incoming <-chan received) []received {
+	chunk := append(make([]received, 0, 1+len(incoming)), first)
+	for len(chunk) < chunkMessages {
+		select {
+		case r := <-incoming:
+			chunk = append(chunk, r)
+		default:
+			return chunk
 		}
 	}
+	return chunk
 }
 
 // look checks that the streams are still those that were read up to the last
 // check: what came since, a copy may not have yet. When nothing has come since,
 // and nothing is stored behind what was read, the beginning of a tick that was
 // read last is none: ticks are stored whole.
-func (f *following) look(ctx context.Context) (Delivery, error) {
+func (f *following) look(ctx context.Context) ([]Delivery, error) {
 	settled, seen := f.settled, f.seen
 	f.settled, f.seen = f.chain.Head(), f.next
 	last, err := f.log.intact(ctx, settled)
@@ -171,31 +189,54 @@ func (f *following) look(ctx context.Context) (Delivery, error) {
 	if !errors.Is(err, ErrUnavailable) {
 		f.unproved = 0
 		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
-		return Delivery{CaughtUp: caughtUp, Seq: f.next - 1}, err
+		return []Delivery{{CaughtUp: caughtUp, Seq: f.next - 1}}, err
 	}
 	if f.unproved++; f.unproved < maxUnproved {
-		return Delivery{}, nil // the consumer waits for the broker too
+		return nil, nil // the consumer waits for the broker too
 	}
-	return Delivery{}, err
+	return nil, err
 }
 
-// take pushes one message through the chain.
-func (f *following) take(m jetstream.Msg) (Delivery, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return Delivery{}, fmt.Errorf("follow %s: %w", f.log.place.Fleet.EventsStream(), err)
+// take judges messages. One signature covers all ticks before it, so that only
+// the last one's is looked at; each by itself where that does not hold, or where
+// not everything is a tick.
+func (f *following) take(chunk []received) ([]Delivery, error) {
+	chain, next := f.chain.Deferring(), f.next
+	deliveries, err := f.judge(chain, chunk)
+	var unknown *events.UnknownTypeError
+	noise := slices.ContainsFunc(deliveries, func(d Delivery) bool { return len(d.Noise) > 0 })
+	moved := chain.Head().Seq > f.chain.Head().Seq
+	if noise || errors.As(err, &unknown) || moved && !chain.HeadHolds() {
+		f.next = next
+		return f.judge(f.chain, chunk)
 	}
-	seq := meta.Sequence.Stream
-	if seq != f.next {
-		return Delivery{}, &GapError{f.log.place.Fleet.EventsStream(), f.next, seq - 1}
+	f.chain = chain.Proved()
+	return deliveries, err
+}
+
+// judge pushes messages through the chain.
+func (f *following) judge(chain *events.Chain, chunk []received) (deliveries []Delivery, err error) {
+	for _, r := range chunk {
+		if r.err != nil {
+			return deliveries, apiError("follow "+f.log.place.Fleet.EventsStream(), r.err)
+		}
+		meta, err := r.message.Metadata()
+		if err != nil {
+			return deliveries, fmt.Errorf("follow %s: %w", f.log.place.Fleet.EventsStream(), err)
+		}
+		seq := meta.Sequence.Stream
+		if seq != f.next {
+			return deliveries, &GapError{f.log.place.Fleet.EventsStream(), f.next, seq - 1}
+		}
+		f.next = seq + 1
+		tick, noise, err := chain.Push(seq, events.Message{Subject: r.message.Subject(), Header: r.message.Headers(), Body: r.message.Data()})
+		if err != nil {
+			return deliveries, err
+		}
+		caughtUp := meta.NumPending == 0 && !chain.Open()
+		deliveries = append(deliveries, Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq})
 	}
-	f.next = seq + 1
-	tick, noise, err := f.chain.Push(seq, events.Message{Subject: m.Subject(), Header: m.Headers(), Body: m.Data()})
-	if err != nil {
-		return Delivery{}, err
-	}
-	caughtUp := meta.NumPending == 0 && !f.chain.Open()
-	return Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq}, nil
+	return deliveries, nil
 }
 
 // intact is holds, of a log whose streams keep history.

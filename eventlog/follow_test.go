@@ -1,8 +1,12 @@
 package eventlog_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +14,7 @@ import (
 	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
+	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -257,4 +262,54 @@ func (f *followed) consumers(ctx context.Context, t *testing.T) <-chan string {
 		t.Fatal(err)
 	}
 	return stream.ConsumerNames(ctx).Name()
+}
+
+// TestFollowForgedTick: a tick that would be the next but is not signed by whom
+// it names is noise, wherever in the log it is: last of all, or before the one
+// that has its place.
+func TestFollowForgedTick(t *testing.T) {
+	for _, behind := range []uint64{0, 1, 20} {
+		t.Run(fmt.Sprintf("%d ticks behind it", behind), func(t *testing.T) {
+			f := newFollowed(t)
+			for n := uint64(1); n <= 10; n++ {
+				f.tick(t, n)
+			}
+			f.forge(t)
+			for n := uint64(11); n <= 10+behind; n++ {
+				f.tick(t, n)
+			}
+			ticks, noise := collect(t, f.Log)
+			if uint64(len(ticks)) != 10+behind || noise != 4 {
+				t.Errorf("%d ticks and %d noise, want %d and 4", len(ticks), noise, 10+behind)
+			}
+			for _, tick := range ticks {
+				if tick.Completed.TookMs == forgedTook {
+					t.Errorf("tick %d is the forged one", tick.Head.Number)
+				}
+			}
+		})
+	}
+}
+
+const forgedTook = 12345
+
+// forge stores a whole next tick under another's signature.
+func (f *followed) forge(t *testing.T) {
+	t.Helper()
+	base := f.writer.Base()
+	d := draft(11, 11, 2)
+	d.TookMs = forgedTook
+	messages, err := events.Compose(base, d, events.Terms{Writer: f.key, RestateEvery: time.Hour}, base.Head.Seq+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := messages[len(messages)-1]
+	signed := fmt.Sprintf("fleetlog/v1\n%s\n%s", f.Lineage(), manifest.Sum(last.Body))
+	other := ed25519.Sign(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, 32)), []byte(signed))
+	last.Header[events.SignatureHeader] = []string{base64.StdEncoding.EncodeToString(other)}
+	for _, m := range messages {
+		if _, err := f.js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Body}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

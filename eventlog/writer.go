@@ -200,7 +200,7 @@ func (w *Writer) lastVerified(ctx context.Context, t *events.TickCompleted) ([]e
 // SetArtifacts reads from the leader the bytes that the newest verified statement
 // names, which the set is made of. Errors: [*ArtifactError], [ErrUnavailable].
 func (w *Writer) SetArtifacts(ctx context.Context) (*StatementArtifacts, error) {
-	return readArtifacts(ctx, leader{w.log, w.log.place.Fleet.ArtifactsStream()}, w.base.LastVerified)
+	return readArtifacts(ctx, leader{w.log, w.log.place.Fleet.ArtifactsStream()}, w.base.LastVerified, nil)
 }
 
 // Build composes the messages of a tick on base from firstSeq on. It is called

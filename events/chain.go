@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Tick is a valid tick as it was read. Findings is empty when it is unchanged.
@@ -48,15 +49,24 @@ type Chain struct {
 	head    Head
 	run     []candidate // findings that the next TickCompleted may end
 
-	deferred bool        // signatures are left to HeadHolds
-	last     Message     // that the head is; none when it was given
-	like     *repetition // of the last tick without findings
+	deferred bool    // signatures are left to HeadHolds
+	last     Message // that the head is; none when it was given
+	read     repetitions
 }
 
 type candidate struct {
 	seq     uint64
 	message Message
 	finding Finding
+	like    *repetition // of the finding; nil: there is none
+}
+
+// timeless is what the statement's digest takes of the finding.
+func (c candidate) timeless() ([]byte, error) {
+	if c.like != nil {
+		return c.like.timeless()
+	}
+	return timeless(c.message.Body)
 }
 
 // maxRun bounds the findings held for one tick; no server takes a larger
@@ -75,6 +85,22 @@ func NewChain(fleet FleetName, writers []PublicKey, head Head) *Chain {
 // one place. When the head does not hold, nothing counts that was read behind
 // the last one that did, an [*UnknownTypeError] included.
 func (c *Chain) DeferSignatures() { c.deferred = true }
+
+// Deferring is a copy of the chain with [Chain.DeferSignatures] in force. The two
+// go on apart; what one has read the other may read more quickly.
+func (c *Chain) Deferring() *Chain {
+	other := *c
+	other.run = slices.Clone(c.run)
+	other.deferred = true
+	return &other
+}
+
+// Proved is the chain with every signature looked at from here on, for a caller
+// whom [Chain.HeadHolds] has told that the head's holds.
+func (c *Chain) Proved() *Chain {
+	c.deferred = false
+	return c
+}
 
 // HeadHolds tells whether the signature of the head holds. That of a head which
 // was given to [NewChain] was for the caller to check.
@@ -100,7 +126,7 @@ func (c *Chain) Open() bool { return len(c.run) > 0 }
 // message completes, if any, and the messages that are now known to be noise.
 // The error is an [*UnknownTypeError], and the chain is then at its end.
 func (c *Chain) Push(seq uint64, m Message) (*Tick, []Noise, error) {
-	event, err := c.decode(m)
+	event, like, err := c.read.decode(m)
 	if err != nil {
 		return c.refuse(seq, m, err)
 	}
@@ -116,18 +142,9 @@ func (c *Chain) Push(seq uint64, m Message) (*Tick, []Noise, error) {
 		if err := c.CheckKnown(seq, m); err != nil {
 			return nil, nil, err
 		}
-		return nil, c.extend(candidate{seq, m, e}), nil
+		return nil, c.extend(candidate{seq, m, e, like}), nil
 	}
 	return c.refuse(seq, m, fmt.Errorf("is a %T", event))
-}
-
-// decode reads a message, one like the last tick without findings quickly.
-func (c *Chain) decode(m Message) (Event, error) {
-	t := c.like.read(m.Body)
-	if t == nil {
-		return m.decode()
-	}
-	return t, m.checkEnvironment(t)
 }
 
 // CheckKnown returns an [*UnknownTypeError] for a message that an accepted writer
@@ -206,9 +223,7 @@ func (c *Chain) complete(seq uint64, m Message, t *TickCompleted) (*Tick, []Nois
 	}
 	c.run = nil
 	c.head, c.last = headOf(seq, m, t), m
-	if c.like == nil || c.like.tick.Statement.Tick != t.Statement.Tick {
-		c.like = newRepetition(t, m.Body)
-	}
+	c.read.completed(t, m.Body)
 	return &Tick{Completed: t, Findings: findings, Head: c.head}, noise, nil
 }
 
@@ -254,19 +269,19 @@ func (c *Chain) stated(seq uint64, t *TickCompleted) ([]Finding, error) {
 		return nil, fmt.Errorf("its %d findings are not before it", t.Index)
 	}
 	findings := make([]Finding, len(c.run))
-	bodies := make([][]byte, len(c.run))
+	said := make([][]byte, len(c.run))
 	for i, held := range c.run {
-		findings[i], bodies[i] = held.finding, held.message.Body
+		var err error
+		if said[i], err = held.timeless(); err != nil {
+			return nil, fmt.Errorf("digest statement: finding %d: %w", i, err)
+		}
+		findings[i] = held.finding
 	}
 	s := t.Statement
 	if s.Tick != t.Tick || s.Number != t.Number || s.FirstSeq != seq-uint64(t.Index) || s.LastSeq != seq-1 {
 		return nil, errors.New("its statement is not its own findings")
 	}
-	digest, err := StatementDigest(bodies)
-	if err != nil {
-		return nil, err
-	}
-	if digest != s.Digest {
+	if statementOf(said) != s.Digest {
 		return nil, errors.New("its statement's digest is not that of its findings")
 	}
 	return findings, nil

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -97,16 +96,13 @@ func (c *composition) judge() error {
 	if len(c.base.Last) > 0 {
 		age = c.draft.Time.Time().Sub(c.base.Last[0].Head().Time.Time())
 	}
-	before, err := facts(c.base.Last, age < youngStatement)
-	if err != nil {
-		return err
-	}
-	now, err := facts(c.findings, age < youngStatement)
+	young := age < youngStatement
+	changed, gone, err := differing(facts(c.base.Last, young), facts(c.findings, young))
 	if err != nil {
 		return err
 	}
 	switch {
-	case anew || !maps.Equal(before, now):
+	case anew || gone || len(changed) > 0:
 		c.stated = Changed
 	case age < c.terms.RestateEvery:
 		c.stated = Unchanged
@@ -114,8 +110,7 @@ func (c *composition) judge() error {
 		c.stated = Restated
 	}
 	for _, f := range c.findings {
-		text, stated := before[Leaf(f)]
-		f.Head().New = c.stated == Changed && (anew || isRemoved(f) || !stated || text != now[Leaf(f)])
+		f.Head().New = c.stated == Changed && (anew || isRemoved(f) || changed[Leaf(f)])
 	}
 	return nil
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// quietTicks are the bodies of ticks without findings in the sample logs.
-func quietTicks(t testing.TB) (bodies [][]byte) {
+// repeatable are the bodies in the sample logs of ticks without findings and of
+// findings.
+func repeatable(t testing.TB) (ticks, findings [][]byte) {
 	t.Helper()
 	for _, name := range []string{"example.jsonl", "rich.jsonl"} {
 		for _, m := range readLog(t, name) {
@@ -17,15 +18,22 @@ func quietTicks(t testing.TB) (bodies [][]byte) {
 			if err != nil {
 				continue
 			}
-			if tick, ok := event.(*TickCompleted); ok && tick.Index == 0 && tick.Missed == nil {
-				bodies = append(bodies, m.Body)
+			switch e := event.(type) {
+			case *TickCompleted:
+				if e.Index == 0 && e.Missed == nil {
+					ticks = append(ticks, m.Body)
+				}
+			case Finding:
+				if _, unknown := event.(*Unrecognized); !unknown {
+					findings = append(findings, m.Body)
+				}
 			}
 		}
 	}
-	if len(bodies) < 2 {
-		t.Fatalf("%d ticks without findings", len(bodies))
+	if len(ticks) < 2 || len(findings) < 10 {
+		t.Fatalf("%d ticks without findings, %d findings", len(ticks), len(findings))
 	}
-	return bodies
+	return ticks, findings
 }
 
 // repetitionOf cuts a body.
@@ -35,10 +43,11 @@ func repetitionOf(t testing.TB, body []byte) *repetition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRepetition(event.(*TickCompleted), body)
+	return newRepetition(event, body)
 }
 
-// checkRepetition: what reads as a repetition is what [Decode] reads.
+// checkRepetition: what reads as a repetition is what [Decode] reads, and of a
+// finding says the same for the statement's digest.
 func checkRepetition(t *testing.T, r *repetition, body []byte) (read bool) {
 	t.Helper()
 	got := r.read(body)
@@ -48,18 +57,31 @@ func checkRepetition(t *testing.T, r *repetition, body []byte) (read bool) {
 	want, err := Decode(body)
 	if err != nil {
 		t.Errorf("reads %s, which is refused: %v", body, err)
-	} else if !reflect.DeepEqual(Event(got), want) {
+		return true
+	}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("reads %s as %+v, want %+v", body, got, want)
+	}
+	if _, finding := got.(Finding); !finding {
+		return true
+	}
+	digest, err := StatementDigest([][]byte{body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, err := r.timeless(); err != nil || statementOf([][]byte{said}) != digest {
+		t.Errorf("says %s (%v) for the digest of %s", said, err, body)
 	}
 	return true
 }
 
-// TestRepetition reads each tick without findings by itself, and, changed in any
-// place, only what Decode reads.
+// TestRepetition reads each tick without findings, and each finding, by itself,
+// and, changed in any place, only what Decode reads.
 func TestRepetition(t *testing.T) {
 	const digits = `0123456789abcdefABCDEF-:.,"{}TZ `
 	read, refused := 0, 0
-	for _, body := range quietTicks(t) {
+	ticks, findings := repeatable(t)
+	for _, body := range append(ticks, findings...) {
 		r := repetitionOf(t, body)
 		if !checkRepetition(t, r, body) {
 			t.Errorf("does not read itself: %s", body)
@@ -101,12 +123,17 @@ func TestRepetitionIsPlain(t *testing.T) {
 }
 
 func FuzzRepetition(f *testing.F) {
-	bodies := quietTicks(f)
-	for _, body := range bodies {
+	ticks, findings := repeatable(f)
+	var known []*repetition
+	for _, body := range append(ticks[:1], findings...) {
 		f.Add(body)
+		known = append(known, repetitionOf(f, body))
 	}
-	r := repetitionOf(f, bodies[0])
-	f.Fuzz(func(t *testing.T, body []byte) { checkRepetition(t, r, body) })
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, r := range known {
+			checkRepetition(t, r, body)
+		}
+	})
 }
 
 // TestDeferredSignatures: ticks count unsigned until HeadHolds is asked, but not

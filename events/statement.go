@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"fleetlog/manifest"
 
@@ -16,25 +17,37 @@ import (
 // bodies in stream order, as stored, each without its top-level tick, number,
 // index and time (docs/log-format.md section 4(2)).
 func StatementDigest(bodies [][]byte) (manifest.Digest, error) {
-	array := []byte{'['}
+	findings := make([][]byte, len(bodies))
 	for i, body := range bodies {
-		if i > 0 {
-			array = append(array, ',')
-		}
 		var err error
-		if array, err = appendTimeless(array, body); err != nil {
+		if findings[i], err = timeless(body); err != nil {
 			return manifest.Digest{}, fmt.Errorf("digest statement: finding %d: %w", i, err)
 		}
 	}
-	canonical, err := manifest.Canonicalize(append(array, ']'))
-	if err != nil {
-		return manifest.Digest{}, fmt.Errorf("digest statement: %w", err)
-	}
-	return manifest.Sum(canonical), nil
+	return statementOf(findings), nil
 }
 
-// appendTimeless appends the object in body without the fields that differ
-// between two ticks that state the same.
+// statementOf is the digest of the findings as [timeless] gives them.
+func statementOf(findings [][]byte) manifest.Digest {
+	array := append([]byte{'['}, bytes.Join(findings, []byte{','})...)
+	return manifest.Sum(append(array, ']'))
+}
+
+// timeless is the RFC 8785 form of the object in body without the fields that
+// differ between two ticks that state the same, as an element of an array.
+func timeless(body []byte) ([]byte, error) {
+	array, err := appendTimeless([]byte{'['}, body)
+	if err != nil {
+		return nil, err
+	}
+	canonical, err := manifest.Canonicalize(append(array, ']'))
+	if err != nil {
+		return nil, err
+	}
+	return canonical[1 : len(canonical)-1], nil
+}
+
+// appendTimeless appends the object in body without those fields.
 func appendTimeless(dst, body []byte) ([]byte, error) {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
@@ -79,10 +92,10 @@ func isTickField(name []byte) bool {
 	return false
 }
 
-// fact is what a finding says, in a form that is equal for two findings that
-// say the same (docs/log-format.md section 4(3)). While the last statement is
-// young, a refusal says the same whatever its reason.
-func fact(f Finding, young bool) (string, error) {
+// fact is what a finding says: the finding without what may differ between two
+// that say the same (docs/log-format.md section 4(3)). While the last statement
+// is young, a refusal says the same whatever its reason.
+func fact(f Finding, young bool) Finding {
 	c := f.clone()
 	head := c.Head()
 	head.Fleet, head.Tick, head.Number, head.Index, head.Time = FleetName{}, "", 0, 0, 0
@@ -111,27 +124,59 @@ func fact(f Finding, young bool) (string, error) {
 			c.Expected, c.Actual = manifest.Digest{}, manifest.Digest{}
 		}
 	}
-	body, err := json.Marshal(c)
-	if err != nil {
-		return "", fmt.Errorf("compare finding: %w", err)
+	return c
+}
+
+// sameFact tells whether two facts would be written alike. Values that are alike
+// in memory are; only others, of which an empty list and none may be written
+// alike all the same, are written to be compared.
+func sameFact(a, b Finding) (bool, error) {
+	if reflect.DeepEqual(a, b) {
+		return true, nil
 	}
-	return string(body), nil
+	textA, err := json.Marshal(a)
+	if err != nil {
+		return false, fmt.Errorf("compare finding: %w", err)
+	}
+	textB, err := json.Marshal(b)
+	if err != nil {
+		return false, fmt.Errorf("compare finding: %w", err)
+	}
+	return bytes.Equal(textA, textB), nil
 }
 
 // facts maps the subject leaf of every finding but `removed` ones to its fact.
-func facts(findings []Finding, young bool) (map[string]string, error) {
-	byLeaf := make(map[string]string, len(findings))
+func facts(findings []Finding, young bool) map[string]Finding {
+	byLeaf := make(map[string]Finding, len(findings))
 	for _, f := range findings {
-		if isRemoved(f) {
+		if !isRemoved(f) {
+			byLeaf[Leaf(f)] = fact(f, young)
+		}
+	}
+	return byLeaf
+}
+
+// differing are the leaves of now of which before says something else, or
+// nothing; gone tells whether before has leaves that now lacks.
+func differing(before, now map[string]Finding) (leaves map[string]bool, gone bool, err error) {
+	leaves = make(map[string]bool)
+	kept := 0
+	for leaf, f := range now {
+		was, stated := before[leaf]
+		if !stated {
+			leaves[leaf] = true
 			continue
 		}
-		text, err := fact(f, young)
+		kept++
+		same, err := sameFact(was, f)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		byLeaf[Leaf(f)] = text
+		if !same {
+			leaves[leaf] = true
+		}
 	}
-	return byLeaf, nil
+	return leaves, kept < len(before), nil
 }
 
 func isRemoved(f Finding) bool {

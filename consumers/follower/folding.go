@@ -251,7 +251,7 @@ var errLost = errors.New("artifacts are lost")
 func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.StatementArtifacts, error) {
 	pause := newPause(100 * time.Millisecond)
 	for since := f.Clock(); ; {
-		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings)
+		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings, f.held())
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err
@@ -270,6 +270,21 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 			return nil, err
 		}
 	}
+}
+
+// held are the bytes of the set, most of which the next one has, too. Those of a
+// set that is to be folded anew do not count: the log must have them.
+func (f *folding) held() eventlog.Held {
+	held := eventlog.Held{}
+	if f.state.Set == nil || f.retained {
+		return held
+	}
+	fleet := f.state.Set.Fleet()
+	held[fleet.Artifact()] = fleet.Received().Body
+	for _, r := range f.state.Set.Rollouts() {
+		held[r.Artifact()] = r.Received().Body
+	}
+	return held
 }
 
 // saveEvery is how often a checkpoint is made while catching up.

@@ -45,7 +45,7 @@ func (r *Reader) Content(ctx context.Context, tick *events.Tick) (*view.Content,
 
 func (r *Reader) content(ctx context.Context, look look) (*view.Content, error) {
 	if look.verified == nil && look.statement != nil {
-		artifacts, err := r.Log.StatementArtifacts(ctx, look.statement.Findings)
+		artifacts, err := r.Log.StatementArtifacts(ctx, look.statement.Findings, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (r *Reader) judge(ctx context.Context, tick, statement *events.Tick) (look,
 	if r.Policy.Trust == nil {
 		return look{set: view.Said(tick, statement.Findings), statement: statement}, nil
 	}
-	artifacts, err := r.Log.StatementArtifacts(ctx, statement.Findings)
+	artifacts, err := r.Log.StatementArtifacts(ctx, statement.Findings, nil)
 	if err != nil {
 		return look{}, err
 	}

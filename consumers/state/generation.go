@@ -59,7 +59,8 @@ func rolloutFile(id string) string {
 	return "rollouts/" + id + ".json"
 }
 
-// writeGeneration writes the set under the next free number.
+// writeGeneration writes the set under the next free number. What `current` has
+// of it already is not written again.
 func (d *Directory) writeGeneration(set *manifest.Set) (string, error) {
 	numbers, err := d.numbers()
 	if err != nil {
@@ -69,30 +70,16 @@ func (d *Directory) writeGeneration(set *manifest.Set) (string, error) {
 	if len(numbers) > 0 {
 		name = generationName(numbers[len(numbers)-1] + 1)
 	}
-	path := filepath.Join(d.path, generations, name)
-	unfinished := path + ".new"
-	if err := durable.RemoveAll(unfinished); err != nil {
-		return "", err
+	files := map[string]durable.File{"rollouts/": {}}
+	pair := func(name string, r manifest.Received) {
+		files[name] = durable.File{Data: r.Body, Same: filepath.Join(d.Current(), name)}
+		files[name+".sig"] = durable.File{Data: r.Signature, Same: filepath.Join(d.Current(), name+".sig")}
 	}
-	if err := durable.MakeDir(filepath.Join(unfinished, "rollouts"), 0o700); err != nil {
-		return "", err
-	}
-	if err := writePair(filepath.Join(unfinished, fleetFile), set.Fleet().Received()); err != nil {
-		return "", err
-	}
+	pair(fleetFile, set.Fleet().Received())
 	for _, r := range set.Rollouts() {
-		if err := writePair(filepath.Join(unfinished, rolloutFile(set.ID(r).String())), r.Received()); err != nil {
-			return "", err
-		}
+		pair(rolloutFile(set.ID(r).String()), r.Received())
 	}
-	return name, durable.Rename(unfinished, path)
-}
-
-func writePair(path string, r manifest.Received) error {
-	if err := durable.CreateExclusive(path, r.Body, 0o600); err != nil {
-		return err
-	}
-	return durable.CreateExclusive(path+".sig", r.Signature, 0o600)
+	return name, durable.CreateTree(filepath.Join(d.path, generations, name), files, 0o600)
 }
 
 func generationName(n uint64) string { return fmt.Sprintf("%020d", n) }

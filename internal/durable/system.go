@@ -17,6 +17,13 @@ func createTemporary(dir, pattern string) (*os.File, error) {
 	return os.CreateTemp(dir, pattern)
 }
 
+func createFile(path string, perm fs.FileMode) (*os.File, error) {
+	if err := failpoint.At("create"); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+}
+
 // write is refused as by a full disk: when half is written.
 func write(f *os.File, data []byte) error {
 	if err := failpoint.At("write"); err != nil {

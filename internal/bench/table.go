@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+)
+
+// table prints the rows for people.
+func table(out io.Writer, measured []result) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "ROW\tPEER\tOURS\tTHEIRS\tRATIO\tSPREAD\tMUST\tAIM\tVERDICT\n")
+	for _, r := range measured {
+		sign := "<="
+		if r.Faster {
+			sign = ">="
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%.2f-%.2f\t%s %g\t%s %g\t%s\n",
+			r.Name, r.Peer, figure(r.Ours, r.Unit), figure(r.Theirs, r.Unit), r.Ratio, r.Min, r.Max, sign, r.Must, sign, r.Aim, r.Verdict)
+	}
+	return w.Flush()
+}
+
+// figure is a value with its unit.
+func figure(value float64, unit string) string {
+	switch unit {
+	case "ns":
+		return time.Duration(value).Round(time.Microsecond).String()
+	case "B":
+		return fmt.Sprintf("%.1f kB", value/1000)
+	}
+	return fmt.Sprintf("%.3g %s", value, unit)
+}

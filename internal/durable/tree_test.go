@@ -1,0 +1,70 @@
+package durable
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestCreateTree makes a tree, and a second one that shares with it what is the
+// same on disk, and only that.
+func TestCreateTree(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	if err := os.MkdirAll(second+".new/left", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]File{"a": {Data: []byte("a")}, "b": {Data: []byte("b")}, "c": {Data: []byte("c")}, "sub/d": {Data: []byte("d")}, "empty/": {}}
+	if err := CreateTree(first, files, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(first, "b"), []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range files {
+		file.Same = filepath.Join(first, name)
+		files[name] = file
+	}
+	files["c"] = File{Data: []byte("changed"), Same: filepath.Join(first, "c")}
+	files["e"] = File{Data: []byte("e"), Same: filepath.Join(first, "e")}
+	if err := CreateTree(second, files, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); !cmp.Equal(got, []string{"1", "2"}) {
+		t.Errorf("directory holds %v", got)
+	}
+	if got := names(t, second); !cmp.Equal(got, []string{"a", "b", "c", "e", "empty", "sub"}) {
+		t.Errorf("tree holds %v", got)
+	}
+	for name, want := range map[string]struct {
+		content string
+		shared  bool
+	}{"a": {"a", true}, "b": {"b", false}, "c": {"changed", false}, "sub/d": {"d", true}, "e": {"e", false}} {
+		path := filepath.Join(second, name)
+		if got := content(t, path); got != want.content {
+			t.Errorf("%s holds %q, want %q", name, got, want.content)
+		}
+		if got := isSame(path, filepath.Join(first, name)); got != want.shared {
+			t.Errorf("%s is shared: %t, want %t", name, got, want.shared)
+		}
+	}
+	info, err := os.Stat(filepath.Join(second, "sub"))
+	if err != nil || info.Mode() != fs.ModeDir|0o750 {
+		t.Errorf("directory's mode is %v, %v", info.Mode(), err)
+	}
+	if err := CreateTree(first, files, 0o640); err == nil {
+		t.Error("a tree that exists was replaced")
+	}
+	if got := content(t, filepath.Join(first, "c")); got != "c" {
+		t.Errorf("c of the tree that exists holds %q", got)
+	}
+}
+
+func isSame(a, b string) bool {
+	one, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
+}
