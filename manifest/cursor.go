@@ -15,8 +15,8 @@ import (
 // [decode] give, or nil when it is in doubt: then those two decide, and they name
 // what is wrong. It doubts more than it must, so that it stays simple: numbers
 // other than integers of up to 15 digits, and member names with characters that
-// UTF-16 orders in its own way, are left to them, too. The value's strings share the memory of data,
-// which must not be changed any more.
+// UTF-16 orders in its own way, are left to them, too. Most of the value's strings
+// share the memory of data, which must not be changed any more.
 func prove[T any](data []byte, read func(*cursor) *T) *T {
 	c := cursor{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))}
 	value := read(&c)
@@ -198,6 +198,10 @@ func special(eight uint64) uint64 {
 	quote, backslash, control := (eight^each*'"')-each, (eight^each*'\\')-each, eight-each*' '
 	return (quote | backslash | control | eight) & high
 }
+
+// own reads a string that does not share the memory of data, which it may outlive:
+// names that end up in events, labels and logs.
+func (c *cursor) own() string { return strings.Clone(c.string()) }
 
 // escaped reads on in a string that holds a backslash and begins at begin. Written
 // again, it must look the same.

@@ -1,5 +1,7 @@
 package manifest
 
+import "strings"
+
 // fleet is what readFleet reads.
 func (c *cursor) fleet() *Fleet {
 	f := &Fleet{}
@@ -100,7 +102,7 @@ func (c *cursor) pin() (p Pin) {
 }
 
 func (c *cursor) channel(name string) Channel {
-	channel := Channel{Name: name}
+	channel := Channel{Name: strings.Clone(name)}
 	missing := 4
 	for m := c.object(); c.member(&m); {
 		switch m.name {
@@ -209,12 +211,12 @@ func (c *cursor) meta() (meta Meta) {
 	for m := c.object(); c.member(&m); {
 		switch m.name {
 		case "ciCommit":
-			meta.CICommit = c.optionalText()
+			meta.CICommit = optional(c, (*cursor).own)
 		case "schemaVersion":
 			meta.SchemaVersion = c.integer()
 			missing--
 		case "signatureAlgorithm":
-			meta.SignatureAlgorithm = c.optionalText()
+			meta.SignatureAlgorithm = optional(c, (*cursor).own)
 		case "signedAt":
 			meta.SignedAt = optional(c, (*cursor).instant)
 		default:

@@ -7,10 +7,10 @@ func (c *cursor) rollout() *Rollout {
 	for m := c.object(); c.member(&m); {
 		switch m.name {
 		case "channel":
-			r.Channel = c.string()
+			r.Channel = c.own()
 			missing--
 		case "channelRef":
-			r.ChannelRef = c.string()
+			r.ChannelRef = c.own()
 			missing--
 		case "complianceFrameworks":
 			r.ComplianceFrameworks = c.texts()

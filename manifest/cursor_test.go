@@ -158,6 +158,20 @@ const (
 "meta":{"schemaVersion":1,"signedAt":null}}`
 )
 
+// What events, labels and logs take from an artifact does not keep its bytes.
+func TestProveOwnNames(t *testing.T) {
+	fleet, _ := Canonicalize([]byte(twoChannels))
+	f := prove(fleet, (*cursor).fleet)
+	rollout := []byte(projected(verifiedFleet(t, alice, twoChannels))["stable"])
+	r := prove(rollout, (*cursor).rollout)
+	clear(fleet)
+	clear(rollout)
+	got := []string{f.Channels[0].Name, *f.Meta.CICommit, r.Channel, r.ChannelRef, *r.Meta.SignatureAlgorithm}
+	if want := []string{"edge", "0123456789abcdef", "stable", "0123456789abcdef", "ed25519"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Whatever one value is changed to, or left out, both ways agree; and the fast
 // one has an answer wherever the other accepts.
 func TestProveEveryMember(t *testing.T) {
