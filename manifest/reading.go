@@ -1,5 +1,11 @@
 package manifest
 
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
 // reading are the two ways to read an artifact. The tree's is the one that
 // counts; the other is fast, and gives the same or nothing.
 type reading[T any] struct {
@@ -16,24 +22,24 @@ func rolloutReading() reading[Rollout] {
 	return reading[Rollout]{readRollout, (*cursor).rollout, func(r *Rollout) (uint32, Meta) { return r.SchemaVersion, r.Meta }}
 }
 
-// prove reads what is canonical but for white space, and returns its canonical
-// form with it; no value when in doubt.
+// prove returns the canonical form of what was received, and its value: of what
+// is canonical already, or is but for white space, without much ado. No value when
+// in doubt: also whatever the library's canonical form is more lenient with than
+// [canonicalForm], depth and the size of numbers, is in doubt.
 func (r reading[T]) prove(received []byte) (canonical []byte, value *T) {
 	if value = prove(received, r.proving); value != nil {
 		return received, value
 	}
-	if canonical = compact(received); canonical != nil {
-		value = prove(canonical, r.proving)
+	canonical = compact(received)
+	if canonical == nil {
+		canonical = bytes.Clone(received)
+	} else if value = prove(canonical, r.proving); value != nil {
+		return canonical, value
 	}
-	return canonical, value
-}
-
-// decode reads a canonical form.
-func (r reading[T]) decode(canonical []byte) (*T, *Rejection) {
-	if value := prove(canonical, r.proving); value != nil {
-		return value, nil
+	if (*jsontext.Value)(&canonical).Canonicalize() != nil {
+		return nil, nil
 	}
-	return decode(canonical, r.tree)
+	return canonical, prove(canonical, r.proving)
 }
 
 func decode[T any](canonical []byte, read func(*decoding, any) *T) (*T, *Rejection) {

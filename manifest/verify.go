@@ -121,7 +121,7 @@ func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Re
 		return none, rejection
 	}
 	if value == nil {
-		if value, rejection = read.decode(canonical); rejection != nil {
+		if value, rejection = decode(canonical, read.tree); rejection != nil {
 			return none, rejection
 		}
 	}
