@@ -18,7 +18,8 @@ import (
 // UTF-16 orders in its own way, are left to them, too. Most of the value's strings
 // share the memory of data, which must not be changed any more.
 func prove[T any](data []byte, read func(*cursor) *T) *T {
-	c := cursor{data: data, text: unsafe.String(unsafe.SliceData(data), len(data))}
+	text := unsafe.String(unsafe.SliceData(data), len(data)) //nolint:gosec // a string of its own is as large as the artifact
+	c := cursor{data: data, text: text}
 	value := read(&c)
 	if c.doubt || c.at != len(data) {
 		return nil
@@ -71,15 +72,10 @@ func (c *cursor) word(word string) bool {
 	return true
 }
 
-// members is an object that is being read.
+// members is how far an object was read.
 type members struct {
-	name  string // of the member whose value comes
-	begun bool
-}
-
-func (c *cursor) object() members {
-	c.enter('{')
-	return members{}
+	name           string // of the member whose value comes
+	entered, begun bool
 }
 
 func (c *cursor) enter(bracket byte) {
@@ -101,9 +97,13 @@ func (c *cursor) more(begun bool, bracket byte) bool {
 	return !c.doubt
 }
 
-// member steps to the value of the next member, or out of the object. Names must
+// member steps to the value of an object's next member, or out of it. Names must
 // ascend, by which none comes twice.
 func (c *cursor) member(m *members) bool {
+	if !m.entered {
+		c.enter('{')
+		m.entered = true
+	}
 	if !c.more(m.begun, '}') {
 		return false
 	}
@@ -250,7 +250,7 @@ func (c *cursor) number() (value int64, negative bool) {
 func (c *cursor) skip() {
 	switch c.next() {
 	case '{':
-		for m := c.object(); c.member(&m); {
+		for m := new(members); c.member(m); {
 			c.skip()
 		}
 	case '[':

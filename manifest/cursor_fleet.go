@@ -6,7 +6,7 @@ import "strings"
 func (c *cursor) fleet() *Fleet {
 	f := &Fleet{}
 	missing := 5
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "channelEdges":
 			f.ChannelEdges = sequence(c, (*cursor).channelEdge)
@@ -43,7 +43,7 @@ func (c *cursor) fleet() *Fleet {
 // when there are none.
 func named[T any](c *cursor, read func(c *cursor, name string) T) []T {
 	var p pile[T]
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		p.add(read(c, m.name))
 	}
 	if p.count == 0 {
@@ -55,7 +55,7 @@ func named[T any](c *cursor, read func(c *cursor, name string) T) []T {
 func (c *cursor) host(name string) Host {
 	h := Host{Name: name}
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "channel":
 			h.Channel = c.string()
@@ -83,7 +83,7 @@ func (c *cursor) host(name string) Host {
 
 func (c *cursor) pin() (p Pin) {
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "commit":
 			p.Commit = c.string()
@@ -104,7 +104,7 @@ func (c *cursor) pin() (p Pin) {
 func (c *cursor) channel(name string) Channel {
 	channel := Channel{Name: strings.Clone(name)}
 	missing := 4
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "compliance":
 			compliance := c.compliance()
@@ -131,7 +131,7 @@ func (c *cursor) channel(name string) Channel {
 
 func (c *cursor) compliance() (compliance Compliance) {
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "frameworks":
 			compliance.Frameworks = c.texts()
@@ -149,7 +149,7 @@ func (c *cursor) compliance() (compliance Compliance) {
 
 func (c *cursor) wave() (w Wave) {
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "hosts":
 			w.Hosts = c.texts()
@@ -167,7 +167,7 @@ func (c *cursor) wave() (w Wave) {
 
 func (c *cursor) edge() (e Edge) {
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "gated":
 			e.Gated = c.string()
@@ -188,7 +188,7 @@ func (c *cursor) edge() (e Edge) {
 // channelEdge also knows the members' former names; one of each must be there.
 func (c *cursor) channelEdge() (e Edge) {
 	gated, gates := 0, 0
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "after", "gated":
 			e.Gated = c.string()
@@ -208,7 +208,7 @@ func (c *cursor) channelEdge() (e Edge) {
 
 func (c *cursor) meta() (meta Meta) {
 	missing := 1
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "ciCommit":
 			meta.CICommit = optional(c, (*cursor).own)

@@ -4,7 +4,7 @@ package manifest
 
 func (c *cursor) policy() (p RolloutPolicy) {
 	missing := 3
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "healthGate":
 			p.HealthGate = c.healthGate()
@@ -28,7 +28,7 @@ func (c *cursor) policy() (p RolloutPolicy) {
 
 func (c *cursor) policyWave() (w PolicyWave) {
 	missing := 2
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "selector":
 			w.Selector = c.selector()
@@ -45,7 +45,7 @@ func (c *cursor) policyWave() (w PolicyWave) {
 }
 
 func (c *cursor) selector() (s Selector) {
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "all":
 			s.All = c.flag()
@@ -65,7 +65,7 @@ func (c *cursor) selector() (s Selector) {
 }
 
 func (c *cursor) healthGate() (g HealthGate) {
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "complianceProbes":
 			g.ComplianceProbesRequired = only(c, "required", (*cursor).flag)
@@ -83,7 +83,7 @@ func only[T any](c *cursor, name string, read func(*cursor) T) (value *T) {
 	if c.null() {
 		return nil
 	}
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		if m.name == name {
 			v := read(c)
 			value = &v
@@ -107,7 +107,7 @@ func (c *cursor) rolloutBudget() RolloutBudget {
 // resolvedBudget reads a budget, and the hosts beside it when they are asked for.
 func (c *cursor) resolvedBudget(hosts *[]string) (b DisruptionBudget) {
 	missing := 1
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch {
 		case m.name == "hosts" && hosts != nil:
 			*hosts = c.texts()

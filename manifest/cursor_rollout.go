@@ -4,7 +4,7 @@ package manifest
 func (c *cursor) rollout() *Rollout {
 	r := &Rollout{}
 	missing := 8
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "channel":
 			r.Channel = c.own()
@@ -44,7 +44,7 @@ func (c *cursor) rollout() *Rollout {
 
 func (c *cursor) hostWave() (h HostWave) {
 	missing := 3
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		switch m.name {
 		case "hostname":
 			h.Hostname = c.string()

@@ -109,7 +109,7 @@ func sequence[T any](c *cursor, read func(*cursor) T) []T {
 // byName reads an object as a map.
 func byName[T any](c *cursor, read func(*cursor) T) map[string]T {
 	values := make(map[string]T)
-	for m := c.object(); c.member(&m); {
+	for m := new(members); c.member(m); {
 		values[m.name] = read(c)
 	}
 	return values
