@@ -33,7 +33,15 @@ func checkProven[T any](t testing.TB, read reading[T], data []byte) bool {
 	if rejection != nil || !reflect.DeepEqual(value, slow) {
 		t.Fatalf("%q is read as %+v, want %+v, %v", data, value, slow, rejection)
 	}
+	if whole, err := tree(canonical); err != nil || !mayHoldClause(canonical) && len(warningsOf(whole)) > 0 {
+		t.Fatalf("%q is warned of: %v, %v", data, warningsOf(whole), err)
+	}
 	return true
+}
+
+func warningsOf(whole any) (w warnings) {
+	w.value(whole, "")
+	return w
 }
 
 // anything reads any JSON value.

@@ -29,6 +29,7 @@ type Verified[T any] struct {
 	hash      Digest
 	key       Key
 	keys      []Key // that were in force
+	proven    bool  // as prove says it
 	derived   *derived
 }
 
@@ -110,7 +111,8 @@ func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Re
 		return none, reject(KindNoTrustRoots, "trust file has no release key in force")
 	}
 	canonical, value := read.prove(r.Body)
-	if value == nil {
+	proven := value != nil
+	if !proven {
 		var rejection *Rejection
 		if canonical, rejection = canonicalForm(r.Body); rejection != nil {
 			return none, rejection
@@ -120,7 +122,7 @@ func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Re
 	if rejection != nil {
 		return none, rejection
 	}
-	if value == nil {
+	if !proven {
 		if value, rejection = decode(canonical, read.tree); rejection != nil {
 			return none, rejection
 		}
@@ -137,7 +139,7 @@ func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Re
 	if !bytes.Equal(r.Body, canonical) {
 		artifact = Sum(r.Body)
 	}
-	return Verified[T]{value, meta, r, canonical, artifact, hash, key, keys, &derived{}}, nil
+	return Verified[T]{value, meta, r, canonical, artifact, hash, key, keys, proven, &derived{}}, nil
 }
 
 func (v Verified[T]) checkRejectBefore(t *Trust) *Rejection {

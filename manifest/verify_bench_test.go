@@ -234,3 +234,14 @@ func BenchmarkVerifyUnchanged(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkVerifyWarnings is the look at the content that every new set gets.
+func BenchmarkVerifyWarnings(b *testing.B) {
+	for _, hosts := range []int{1_000, 10_000} {
+		f := fleetOf(b, hosts)
+		fleet := f.verify(b, f.canonical)
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			compare(b, func() { fleet.Warnings() }, func() { f.floor(b) })
+		})
+	}
+}
