@@ -14,7 +14,16 @@ var errNoManifest = errors.New("the fleet gives this channel no rollout")
 // same set. A manifest that is refused is left out and named with the reason;
 // the error is that of the fleet, a [*Rejection].
 func Assemble(fleet Received, rollouts map[string]Received, s Scheme, p Policy) (*Set, map[string]error, error) {
-	f, err := VerifyFleet(fleet, p)
+	return AssembleAfter(nil, fleet, rollouts, s, p)
+}
+
+// AssembleAfter is Assemble for one who holds the set before it, or nil: what is
+// the same in both, and was verified under the same keys, costs no cryptography.
+func AssembleAfter(before *Set, fleet Received, rollouts map[string]Received, s Scheme, p Policy) (*Set, map[string]error, error) {
+	if before == nil {
+		before = &Set{}
+	}
+	f, err := VerifyFleetAfter(before.fleet, fleet, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -31,7 +40,7 @@ func Assemble(fleet Received, rollouts map[string]Received, s Scheme, p Policy) 
 		if !ok {
 			continue
 		}
-		r, err := verifyProjected(f, projection, received, p.For(f.value, projection.Channel))
+		r, err := before.verifyNext(f, projection, received, p.For(f.value, projection.Channel))
 		if err != nil {
 			refused[projection.Channel] = err
 			continue
@@ -42,7 +51,8 @@ func Assemble(fleet Received, rollouts map[string]Received, s Scheme, p Policy) 
 	return newSet(f, s, verified), refused, nil
 }
 
-func verifyProjected(f Verified[Fleet], projection Projection, received Received, p Policy) (Verified[Rollout], error) {
+// verifyNext verifies the manifest of a channel in the set that comes after s.
+func (s *Set) verifyNext(f Verified[Fleet], projection Projection, received Received, p Policy) (Verified[Rollout], error) {
 	var none Verified[Rollout]
 	if projection.Err != nil {
 		return none, projection.Err
@@ -53,7 +63,8 @@ func verifyProjected(f Verified[Fleet], projection Projection, received Received
 	if err := projection.ID.CheckName(); err != nil {
 		return none, err
 	}
-	r, err := VerifyRollout(received, projection.ID, p)
+	known, _ := s.Rollout(projection.Channel)
+	r, err := VerifyRolloutAfter(known, received, projection.ID, p)
 	if err != nil {
 		return none, err
 	}

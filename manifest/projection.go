@@ -2,9 +2,7 @@ package manifest
 
 import (
 	"slices"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"sync"
 )
 
 // Projection is what a verified fleet says about the rollout of one channel:
@@ -17,25 +15,40 @@ type Projection struct {
 	Idle    bool
 	Err     error
 
-	fleet *Fleet
-	hash  Digest
+	fleet   *Fleet
+	hash    Digest
+	budgets func() []byte // the fleet's, as every manifest has them
+}
+
+// derived is what follows from an artifact. It is made when it is first asked for.
+type derived struct {
+	mu          sync.Mutex
+	projections map[Scheme][]Projection
 }
 
 // Project derives the rollout of every channel, sorted by the bytes of the
-// channels' names, in one pass over the hosts.
-func Project(f Verified[Fleet], s Scheme) []Projection { return project(f.value, f.hash, s) }
+// channels' names, in one pass over the hosts; of the same verified fleet only
+// once. The host sets must not be changed.
+func Project(f Verified[Fleet], s Scheme) []Projection {
+	f.derived.mu.Lock()
+	defer f.derived.mu.Unlock()
+	if f.derived.projections == nil {
+		f.derived.projections = make(map[Scheme][]Projection)
+	}
+	made, ok := f.derived.projections[s]
+	if !ok {
+		made = project(f.value, f.hash, s)
+		f.derived.projections[s] = made
+	}
+	return slices.Clone(made)
+}
 
 func project(f *Fleet, hash Digest, s Scheme) []Projection {
-	waves := waveIndexes(f)
-	sets := make(map[string][]HostWave)
-	for _, h := range f.Hosts { // in name order, as the sets must be
-		if h.ClosureHash != nil {
-			sets[h.Channel] = append(sets[h.Channel], HostWave{h.Name, waves[h.Channel][h.Name], *h.ClosureHash})
-		}
-	}
+	sets := hostSets(f)
+	budgets := sync.OnceValue(f.resolveBudgets)
 	projections := make([]Projection, len(f.Channels))
 	for i, c := range f.Channels {
-		p := Projection{Channel: c.Name, HostSet: sets[c.Name], fleet: f, hash: hash}
+		p := Projection{Channel: c.Name, HostSet: sets[i], fleet: f, hash: hash, budgets: budgets}
 		if _, ok := f.RolloutPolicies[c.RolloutPolicy]; !ok {
 			p.HostSet, p.Err = nil, reject(KindProjection, "rollout policy %.60q does not exist", c.RolloutPolicy)
 		} else if p.Idle = len(p.HostSet) == 0; !p.Idle {
@@ -46,21 +59,56 @@ func project(f *Fleet, hash Digest, s Scheme) []Projection {
 	return projections
 }
 
-// waveIndexes maps channel and hostname to the first wave that names the host.
-func waveIndexes(f *Fleet) map[string]map[string]uint32 {
-	indexes := make(map[string]map[string]uint32, len(f.Waves))
-	for channel, waves := range f.Waves {
-		byHost := make(map[string]uint32)
-		for i, w := range waves {
-			for _, host := range w.Hosts {
-				if _, ok := byHost[host]; !ok {
-					byHost[host] = uint32(i)
-				}
-			}
-		}
-		indexes[channel] = byHost
+// hostSets are the hosts of each channel, in the order of both.
+func hostSets(f *Fleet) [][]HostWave {
+	places := make(map[string]int, len(f.Channels))
+	for i, c := range f.Channels {
+		places[c.Name] = i
 	}
-	return indexes
+	const nowhere = -1
+	placeOf := make([]int, len(f.Hosts))
+	counts := make([]int, len(f.Channels))
+	for n, h := range f.Hosts {
+		place, ok := places[h.Channel]
+		if !ok || h.ClosureHash == nil {
+			placeOf[n] = nowhere
+			continue
+		}
+		placeOf[n] = place
+		counts[place]++
+	}
+	sets := make([][]HostWave, len(f.Channels))
+	for i, count := range counts {
+		if count > 0 {
+			sets[i] = make([]HostWave, 0, count)
+		}
+	}
+	for n, h := range f.Hosts {
+		if place := placeOf[n]; place != nowhere {
+			sets[place] = append(sets[place], HostWave{Hostname: h.Name, TargetClosure: *h.ClosureHash})
+		}
+	}
+	for i, c := range f.Channels {
+		setWaves(sets[i], f.Waves[c.Name])
+	}
+	return sets
+}
+
+// setWaves gives each host the first wave that names it. A wave may name others.
+func setWaves(hosts []HostWave, waves []Wave) {
+	for i, w := range slices.Backward(waves) { // an earlier wave has the last word
+		names := w.Hosts
+		if !slices.IsSorted(names) {
+			names = slices.Sorted(slices.Values(names))
+		}
+		for n := range hosts {
+			at, found := slices.BinarySearch(names, hosts[n].Hostname)
+			if found {
+				hosts[n].WaveIndex = uint32(i)
+			}
+			names = names[at:] // the hosts are in order, too
+		}
+	}
 }
 
 func (p Projection) id(s Scheme) RolloutID {
@@ -94,15 +142,17 @@ func (p Projection) Manifest() []byte {
 	m := map[string]any{
 		"schemaVersion": 1, "displayName": p.Channel + "@" + shortRef(p.fleet.Meta.CICommit),
 		"channel": p.Channel, "channelRef": p.ref(), "fleetResolvedHash": p.hash.String(),
-		"hostSet":           hostSetTree(p.HostSet),
-		"healthGate":        p.fleet.RolloutPolicies[channel.RolloutPolicy].HealthGate.tree(),
-		"disruptionBudgets": p.fleet.budgetTrees(),
-		"meta":              meta,
+		"healthGate": p.fleet.RolloutPolicies[channel.RolloutPolicy].HealthGate.tree(),
+		"meta":       meta,
 	}
 	if channel.Compliance != nil {
 		m["complianceFrameworks"] = channel.Compliance.Frameworks
 	}
-	return canonicalTree(m)
+	members := map[string][]byte{"hostSet": canonicalHostSet(p.HostSet), "disruptionBudgets": p.budgets()}
+	for name, v := range m {
+		members[name] = canonicalTree(v)
+	}
+	return canonicalObject(members)
 }
 
 // shortRef is the commit's first eight characters.
@@ -112,16 +162,6 @@ func shortRef(commit *string) string {
 	}
 	runes := []rune(*commit)
 	return string(runes[:min(8, len(runes))])
-}
-
-func hostSetTree(hosts []HostWave) []any {
-	trees := make([]any, len(hosts))
-	for i, h := range hosts {
-		trees[i] = map[string]any{
-			"hostname": h.Hostname, "targetClosure": h.TargetClosure, "waveIndex": h.WaveIndex,
-		}
-	}
-	return trees
 }
 
 func (g HealthGate) tree() map[string]any {
@@ -135,8 +175,9 @@ func (g HealthGate) tree() map[string]any {
 	return t
 }
 
-// budgetTrees are the fleet's budgets, each with the hosts that it selects.
-func (f *Fleet) budgetTrees() []any {
+// resolveBudgets are the fleet's budgets in canonical form, each with the hosts
+// that it selects.
+func (f *Fleet) resolveBudgets() []byte {
 	trees := make([]any, len(f.DisruptionBudgets))
 	for i, b := range f.DisruptionBudgets {
 		hosts := []string{}
@@ -153,7 +194,7 @@ func (f *Fleet) budgetTrees() []any {
 			"hosts": hosts, "maxInFlight": b.MaxInFlight, "maxInFlightPct": b.MaxInFlightPct,
 		}
 	}
-	return trees
+	return canonicalTree(trees)
 }
 
 func orEmpty(s []string) []string {
@@ -169,20 +210,4 @@ func (s Selector) matches(h Host) bool {
 		s.Channel != nil && *s.Channel == h.Channel ||
 		len(s.Tags) > 0 && !slices.ContainsFunc(s.Tags, func(tag string) bool { return !onHost(tag) }) ||
 		slices.ContainsFunc(s.TagsAny, onHost)
-}
-
-// HostSetDigest is the SHA-256 of the RFC 8785 form of the hosts in order, each
-// as {hostname, targetClosure, waveIndex}.
-func HostSetDigest(hosts []HostWave) Digest { return Sum(canonicalTree(hostSetTree(hosts))) }
-
-// canonicalTree writes a value made of maps, slices, strings and integers.
-func canonicalTree(v any) []byte {
-	out, err := json.Marshal(v)
-	if err == nil {
-		err = (*jsontext.Value)(&out).Canonicalize()
-	}
-	if err != nil {
-		panic("manifest tree has no JSON form: " + err.Error()) // decoded text always has one
-	}
-	return out
 }

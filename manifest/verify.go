@@ -1,6 +1,10 @@
 package manifest
 
-import "time"
+import (
+	"bytes"
+	"slices"
+	"time"
+)
 
 // Received is an artifact as it came, with the signature that came beside it.
 type Received struct{ Body, Signature []byte }
@@ -15,7 +19,7 @@ type Policy struct {
 
 // Verified is an artifact that passed every check. Only verification makes one;
 // the zero value is none, and may be asked nothing but IsZero. The bytes and the
-// value must not be changed.
+// value must not be changed: they share memory.
 type Verified[T any] struct {
 	value     *T
 	meta      Meta
@@ -24,20 +28,46 @@ type Verified[T any] struct {
 	artifact  Digest
 	hash      Digest
 	key       Key
+	keys      []Key // that were in force
+	proven    bool  // as prove says it
+	derived   *derived
 }
 
 // VerifyFleet judges a fleet.resolved.json. The error is a [*Rejection].
 func VerifyFleet(r Received, p Policy) (Verified[Fleet], error) {
-	return verify(r, p, readFleet, func(f *Fleet) envelope { return envelope{f.SchemaVersion, f.Meta, p.FleetWindow(f)} })
+	return VerifyFleetAfter(Verified[Fleet]{}, r, p)
+}
+
+// VerifyFleetAfter is VerifyFleet for one who holds what came before, or nothing.
+// When body, signature and the keys in force are the same, neither is the
+// signature computed again nor the body read; whatever depends on the time, the
+// window or rejectBefore is judged anew.
+func VerifyFleetAfter(before Verified[Fleet], r Received, p Policy) (Verified[Fleet], error) {
+	v, rejection := verify(before, r, p, fleetReading())
+	if rejection != nil {
+		return Verified[Fleet]{}, rejection
+	}
+	if err := v.CheckFresh(p.Now, p.FleetWindow(v.value)); err != nil {
+		return Verified[Fleet]{}, err
+	}
+	return v, nil
 }
 
 // VerifyRollout judges a rollout manifest that was requested under id, by the
 // policy's own window; see [Policy.For]. The error is a [*Rejection]; a manifest
 // of another id is a Mismatch.
 func VerifyRollout(r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
-	v, err := verify(r, p, readRollout, func(m *Rollout) envelope { return envelope{m.SchemaVersion, m.Meta, p.Window} })
-	if err != nil {
-		return v, err
+	return VerifyRolloutAfter(Verified[Rollout]{}, r, id, p)
+}
+
+// VerifyRolloutAfter is to VerifyRollout what [VerifyFleetAfter] is to VerifyFleet.
+func VerifyRolloutAfter(before Verified[Rollout], r Received, id RolloutID, p Policy) (Verified[Rollout], error) {
+	v, rejection := verify(before, r, p, rolloutReading())
+	if rejection != nil {
+		return Verified[Rollout]{}, rejection
+	}
+	if err := v.CheckFresh(p.Now, p.Window); err != nil {
+		return Verified[Rollout]{}, err
 	}
 	if got := v.idUnder(id.Scheme()); got != id {
 		return Verified[Rollout]{}, reject(KindMismatch, "manifest has id %.90s", got)
@@ -53,62 +83,63 @@ func (v Verified[T]) idUnder(s Scheme) RolloutID {
 	return ContentHashID(v.hash)
 }
 
-// envelope is what every artifact is judged by beside its signature.
-type envelope struct {
-	version uint32
-	meta    Meta
-	window  Window
-}
-
 // verify is the contract's order of checks, which decides what a reader learns
 // of a broken artifact: keys, JSON, canonical form, signature, shape, schema
-// version, signing time, revocation, freshness.
-func verify[T any](r Received, p Policy, read func(*decoding, any) *T, head func(*T) envelope) (Verified[T], error) {
-	var none Verified[T]
+// version, signing time, revocation; freshness is the caller's.
+func verify[T any](before Verified[T], r Received, p Policy, read reading[T]) (Verified[T], *Rejection) {
 	keys := p.Trust.Keys(p.Now)
+	v := before
+	if !before.isOf(r, keys) {
+		var rejection *Rejection
+		if v, rejection = establish(r, keys, read); rejection != nil {
+			return v, rejection
+		}
+	}
+	return v, v.checkRejectBefore(p.Trust)
+}
+
+// isOf tells whether the artifact is what was received, verified under these keys.
+func (v Verified[T]) isOf(r Received, keys []Key) bool {
+	return !v.IsZero() && slices.Equal(v.keys, keys) &&
+		bytes.Equal(v.received.Signature, r.Signature) && bytes.Equal(v.received.Body, r.Body)
+}
+
+// establish makes every check that no clock and no rejectBefore takes part in.
+func establish[T any](r Received, keys []Key, read reading[T]) (Verified[T], *Rejection) {
+	var none Verified[T]
 	if len(keys) == 0 {
 		return none, reject(KindNoTrustRoots, "trust file has no release key in force")
 	}
-	canonical, rejection := canonicalForm(r.Body)
-	if rejection != nil {
-		return none, rejection
+	canonical, value := read.prove(r.Body)
+	proven := value != nil
+	if !proven {
+		var rejection *Rejection
+		if canonical, rejection = canonicalForm(r.Body); rejection != nil {
+			return none, rejection
+		}
 	}
 	key, rejection := verifyAny(keys, canonical, r.Signature)
 	if rejection != nil {
 		return none, rejection
 	}
-	value, rejection := decode(canonical, read)
-	if rejection != nil {
-		return none, rejection
+	if !proven {
+		if value, rejection = decode(canonical, read.tree); rejection != nil {
+			return none, rejection
+		}
 	}
-	e := head(value)
-	if e.version != 1 {
-		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", e.version)
+	version, meta := read.head(value)
+	if version != 1 {
+		return none, reject(KindSchemaVersionUnsupported, "schemaVersion is %d, want 1", version)
 	}
-	if e.meta.SignedAt == nil {
+	if meta.SignedAt == nil {
 		return none, reject(KindNotSigned, "meta.signedAt is absent")
 	}
-	v := Verified[T]{value, e.meta, r, canonical, Sum(r.Body), Sum(canonical), key}
-	if rejection := v.checkRejectBefore(p.Trust); rejection != nil {
-		return none, rejection
+	hash := Sum(canonical)
+	artifact := hash
+	if !bytes.Equal(r.Body, canonical) {
+		artifact = Sum(r.Body)
 	}
-	if err := v.CheckFresh(p.Now, e.window); err != nil {
-		return none, err
-	}
-	return v, nil
-}
-
-func decode[T any](canonical []byte, read func(*decoding, any) *T) (*T, *Rejection) {
-	v, err := tree(canonical)
-	if err != nil {
-		return nil, reject(KindParse, "not JSON").because(err)
-	}
-	var d decoding
-	value := read(&d, v)
-	if d.err != nil {
-		return nil, reject(KindParse, "%v", d.err).because(d.err)
-	}
-	return value, nil
+	return Verified[T]{value, meta, r, canonical, artifact, hash, key, keys, proven, &derived{}}, nil
 }
 
 func (v Verified[T]) checkRejectBefore(t *Trust) *Rejection {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,12 +19,14 @@ const maxExact = 1 << 53
 // selectors by and / not, which producers drop while they resolve them, and an
 // envelope that does not name what signed it. They never change a verdict.
 func (v Verified[T]) Warnings() []string {
-	whole, err := tree(v.canonical)
-	if err != nil {
-		return nil // it was read before
-	}
 	var w warnings
-	w.value(whole, "")
+	if !v.proven || mayHoldClause(v.canonical) {
+		whole, err := tree(v.canonical)
+		if err != nil {
+			return nil // it was read before
+		}
+		w.value(whole, "")
+	}
 	if version := v.meta.SchemaVersion; version != 1 {
 		w.add("meta.schemaVersion is %d, not 1", version)
 	}
@@ -31,6 +34,12 @@ func (v Verified[T]) Warnings() []string {
 		w.add("meta.signatureAlgorithm is %.40q, the key that verifies is %s", *named, v.key.Algorithm)
 	}
 	return w
+}
+
+// mayHoldClause tells whether the canonical form may hold what value warns of
+// beside numbers; those of what is proven are small integers.
+func mayHoldClause(canonical []byte) bool {
+	return bytes.Contains(canonical, []byte(`"and":`)) || bytes.Contains(canonical, []byte(`"not":`))
 }
 
 type warnings []string

@@ -22,7 +22,7 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 		return none, rolloutRejected(p, events.StageIdentity, err, nil)
 	}
 	policy := t.policy.For(fleet.Value(), p.Channel)
-	received, rollout, err := t.verifyRollout(ctx, p.ID, policy)
+	received, rollout, err := t.verifyRollout(ctx, p, policy)
 	if err == nil {
 		err = manifest.CrossCheck(fleet, p, rollout)
 	}
@@ -43,22 +43,25 @@ func (t *tick) judgeChannel(ctx context.Context, fleet manifest.Verified[manifes
 }
 
 // verifyRollout fetches and verifies, and fetches a torn pair once more.
-func (t *tick) verifyRollout(ctx context.Context, id manifest.RolloutID, policy manifest.Policy) (manifest.Received, manifest.Verified[manifest.Rollout], error) {
-	var rollout manifest.Verified[manifest.Rollout]
-	received, ok := t.ahead.take(id)
+func (t *tick) verifyRollout(ctx context.Context, p manifest.Projection, policy manifest.Policy) (manifest.Received, manifest.Verified[manifest.Rollout], error) {
+	var rollout, before manifest.Verified[manifest.Rollout]
+	if t.known != nil {
+		before, _ = t.known.Rollout(p.Channel)
+	}
+	received, ok := t.ahead.take(p.ID)
 	var err error
 	if !ok {
-		received, err = t.fetchRollout(ctx, id)
+		received, err = t.fetchRollout(ctx, p.ID)
 	}
 	if err != nil {
 		return received, rollout, asFetchError(err)
 	}
-	rollout, err = manifest.VerifyRollout(received, id, policy)
+	rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)
 	if isBadSignature(err) {
-		if received, err = t.fetchRollout(ctx, id); err != nil {
+		if received, err = t.fetchRollout(ctx, p.ID); err != nil {
 			return received, rollout, asFetchError(err)
 		}
-		rollout, err = manifest.VerifyRollout(received, id, policy)
+		rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)
 	}
 	return received, rollout, err
 }
@@ -74,7 +77,7 @@ func (t *tick) carry(fleet manifest.Verified[manifest.Fleet], p manifest.Project
 	if !ok {
 		return none, false
 	}
-	kept, err := manifest.VerifyRollout(before.Received(), p.ID, t.policy.For(fleet.Value(), p.Channel))
+	kept, err := manifest.VerifyRolloutAfter(before, before.Received(), p.ID, t.policy.For(fleet.Value(), p.Channel))
 	if err != nil || manifest.CrossCheck(fleet, p, kept) != nil {
 		return none, false
 	}

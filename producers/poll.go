@@ -68,7 +68,7 @@ func (r *Result) Reference() *events.SetReference {
 // what goes wrong is a finding. When ctx ends, what was not fetched yet is
 // reported as timed out, and the caller decides whether to record that.
 func (p *Poll) Tick(ctx context.Context, now time.Time, memory Memory) *Result {
-	t := &tick{Poll: p, now: now, memory: memory, result: &Result{Artifacts: make(map[manifest.Digest][]byte)}}
+	t := &tick{Poll: p, now: now, memory: memory, known: memory.Set, result: &Result{Artifacts: make(map[manifest.Digest][]byte)}}
 	t.run(ctx)
 	t.result.Memory = t.memory
 	return t.result
@@ -80,6 +80,7 @@ type tick struct {
 	now    time.Time
 	policy manifest.Policy
 	memory Memory
+	known  *manifest.Set // what memory came with
 	result *Result
 	turns  chan struct{} // holds one for every manifest that is being fetched
 	ahead  *ahead
@@ -163,17 +164,25 @@ func (t *tick) verifyFleet(ctx context.Context) (manifest.Received, manifest.Ver
 	if err != nil {
 		return received, fleet, asFetchError(err)
 	}
-	fleet, err = manifest.VerifyFleet(received, t.policy)
+	fleet, err = manifest.VerifyFleetAfter(t.knownFleet(), received, t.policy)
 	if isBadSignature(err) {
 		if received, err = t.Source.Fleet(ctx); err != nil {
 			return received, fleet, asFetchError(err)
 		}
-		fleet, err = manifest.VerifyFleet(received, t.policy)
+		fleet, err = manifest.VerifyFleetAfter(t.knownFleet(), received, t.policy)
 	}
 	if err == nil {
 		err = checkChannelNames(fleet.Value())
 	}
 	return received, fleet, err
+}
+
+// knownFleet is the last tick's, if its set is remembered.
+func (t *tick) knownFleet() (none manifest.Verified[manifest.Fleet]) {
+	if t.known == nil {
+		return none
+	}
+	return t.known.Fleet()
 }
 
 // maxChannelName is the longest channel name in bytes that an event can carry.

@@ -94,7 +94,7 @@ func Needs(tick *events.Tick) bool {
 // set standing; a manifest that they refuse is left out.
 func (s State) state(tick *events.Tick, artifacts *eventlog.StatementArtifacts, rules Rules) (State, Verdict) {
 	policy := rules.At(tick.Head.Time.Time())
-	set, refused, err := manifest.Assemble(artifacts.Fleet, artifacts.Rollouts, rules.Scheme, policy)
+	set, refused, err := manifest.AssembleAfter(s.Set, artifacts.Fleet, artifacts.Rollouts, rules.Scheme, policy)
 	if err == nil {
 		err = s.Floor.check(set.Fleet())
 	}
