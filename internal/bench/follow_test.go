@@ -62,18 +62,32 @@ func (s *scene) consume(end uint64) {
 	}
 }
 
-// writeLong fills the log, and returns its end.
+// writing says what a log is filled with.
+type writing struct {
+	channels int
+	restate  time.Duration // how old a statement gets
+	interval time.Duration // from tick to tick
+	anew     int           // ticks from one channel that is signed anew to the next; 0: none is
+	messages int           // up to which it is filled; 0: ticks say
+	ticks    int
+}
+
+// writeLong fills the log for [BenchmarkFollow], and returns its end.
 func (s *scene) writeLong() (end uint64) {
+	return s.write(writing{channels: 12, restate: 24 * time.Hour, interval: time.Second, anew: stateEach, messages: followed})
+}
+
+func (s *scene) write(w writing) (end uint64) {
 	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(4000))
 	s.must(err)
-	result := s.poll(1000, 12)
+	result := s.poll(10*w.channels, w.channels)
 	base := events.Base{Fleet: s.log.Fleet(), Head: s.log.Opening()}
-	terms := events.Terms{Writer: s.writer, RestateEvery: 24 * time.Hour}
+	terms := events.Terms{Writer: s.writer, RestateEvery: w.restate}
 	end = base.Head.Seq
-	for number := 0; end < followed; number++ {
-		s.now = s.now.Add(time.Second)
-		if number%stateEach == 0 {
-			s.signAnew(result.Findings, number/stateEach)
+	for number := 0; number < w.ticks || end < uint64(w.messages); number++ {
+		s.now = s.now.Add(w.interval)
+		if w.anew > 0 && number%w.anew == 0 {
+			s.signAnew(result.Findings, number/w.anew)
 		}
 		messages, err := events.Compose(base, s.draft(result), terms, end+1)
 		s.must(err)

@@ -25,4 +25,5 @@ var rows = []row{
 	{Name: "commit until current is the new set, one of 100 channels changed", Peer: "writing and syncing the same files", Benchmark: "Swap", Must: 5, Aim: 2},
 	{Name: "disk for two weeks of 12 channels and 1,000 hosts, signed anew every hour", Peer: "the artifacts as they are served", Benchmark: "Keep", Must: 0.25, Aim: 0.1},
 	{Name: "poll of a changed tick until the last of 1,000 followers has it", Peer: "one follower", Benchmark: "Followers", Must: 200, Aim: 50},
+	{Name: "broker's memory for the log of a year beyond that of a day, 100 channels", Peer: "10 MiB", Benchmark: "Heap", Must: 1, Aim: 0.1},
 }

@@ -33,11 +33,17 @@ type scene struct {
 
 func newScene(b *testing.B, change ...func(*broker.Config)) *scene {
 	b.Helper()
+	return sceneAt(b, brokertest.Start(b, change...).ClientURL())
+}
+
+// sceneAt is a scene on a broker that runs already.
+func sceneAt(b *testing.B, url string) *scene {
+	b.Helper()
 	s := &scene{
 		B: b, now: time.Now().Truncate(time.Second), signer: fleetsim.NewEd25519Signer(1), random: rand.New(rand.NewPCG(1, 2)),
 	}
 	var err error
-	s.nc, err = nats.Connect(brokertest.Start(b, change...).ClientURL())
+	s.nc, err = nats.Connect(url)
 	s.must(err)
 	b.Cleanup(s.nc.Close)
 	s.writer, err = events.NewWriter(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)))
