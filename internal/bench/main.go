@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) (held bool, err erro
 	if *form != "table" && *form != "json" {
 		return false, fmt.Errorf("-o %s: want table or json", *form)
 	}
-	m := measuring{rounds: *rounds, profiles: *profiles}
+	m := measuring{rounds: *rounds, profiles: *profiles, outputs: make(map[string]string)}
 	var measured []result
 	held = true
 	for _, r := range rows {

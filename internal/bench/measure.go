@@ -25,11 +25,11 @@ const (
 type result struct {
 	row
 	Ratio   float64 `json:"ratio"`
-	Min     float64 `json:"min"`
-	Max     float64 `json:"max"`
-	Ours    float64 `json:"ours"`
-	Theirs  float64 `json:"theirs"`
-	Unit    string  `json:"unit"`
+	Min     float64 `json:"min,omitzero"` // absent: there is one figure
+	Max     float64 `json:"max,omitzero"`
+	Ours    float64 `json:"ours,omitzero"`
+	Theirs  float64 `json:"theirs,omitzero"`
+	Unit    string  `json:"unit,omitzero"`
 	Rounds  int     `json:"rounds"`
 	Verdict verdict `json:"verdict"`
 }
@@ -51,39 +51,58 @@ func (r *result) judge() {
 	}
 }
 
-// measuring runs benchmarks.
+// measuring runs benchmarks, each once however many rows it fills.
 type measuring struct {
 	rounds   int
 	profiles string // directory; empty: none
+	outputs  map[string]string
 }
 
-// measure runs the benchmark of one row in a process of its own.
+// measure gives a row its figures.
 func (m measuring) measure(ctx context.Context, r row) (result, error) {
+	name := r.pkg() + " " + r.Benchmark
+	output, ok := m.outputs[name]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "%s\n", r.Name)
+		var err error
+		if output, err = m.run(ctx, r); err != nil {
+			return result{}, fmt.Errorf("measure %s: %w", r.Benchmark, err)
+		}
+		m.outputs[name] = output
+	}
+	return read(r, output)
+}
+
+// run has the benchmark run in a process of its own.
+func (m measuring) run(ctx context.Context, r row) (output string, err error) {
+	rounds := m.rounds
+	if r.Once {
+		rounds = 1
+	}
 	args := []string{
-		"test", "fleetlog/internal/bench", "-run", "^$", "-bench", "^Benchmark" + strings.ReplaceAll(r.Benchmark, "/", "$/^") + "$",
-		"-benchtime", strconv.Itoa(m.rounds) + "x", "-timeout", "30m",
+		"test", r.pkg(), "-run", "^$", "-bench", "^Benchmark" + strings.ReplaceAll(r.Benchmark, "/", "$/^") + "$",
+		"-benchtime", strconv.Itoa(rounds) + "x", "-timeout", "30m",
 	}
 	if m.profiles != "" {
 		if err := os.MkdirAll(m.profiles, 0o750); err != nil {
-			return result{}, err
+			return "", err
 		}
 		profile, err := filepath.Abs(filepath.Join(m.profiles, strings.ReplaceAll(r.Benchmark, "/", "-")+".pprof"))
 		if err != nil {
-			return result{}, err
+			return "", err
 		}
 		args = append(args, "-cpuprofile", profile, "-o", strings.TrimSuffix(profile, ".pprof")+".test")
 	}
-	fmt.Fprintf(os.Stderr, "%s\n", r.Name)
 	run := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the rows are this program's own
 	var stdout, stderr bytes.Buffer
 	run.Stdout, run.Stderr = &stdout, &stderr
 	if err := run.Run(); err != nil {
-		return result{}, fmt.Errorf("measure %s: %w\n%s%s", r.Benchmark, err, &stdout, &stderr)
+		return "", fmt.Errorf("%w\n%s%s", err, &stdout, &stderr)
 	}
-	return read(r, stdout.String())
+	return stdout.String(), nil
 }
 
-// read takes the figures from what the benchmark has printed.
+// read takes the figures of a row from what its benchmark has printed.
 func read(r row, output string) (result, error) {
 	for line := range strings.Lines(output) {
 		fields := strings.Fields(line)
@@ -103,7 +122,7 @@ func read(r row, output string) (result, error) {
 			one.take(fields[i+1], value)
 		}
 		if one.Ratio == 0 {
-			return result{}, fmt.Errorf("measure %s: benchmark reports no ratio: %s", r.Benchmark, line)
+			return result{}, fmt.Errorf("measure %s: benchmark reports no %s: %s", r.Benchmark, r.metric(), line)
 		}
 		one.judge()
 		return one, nil
@@ -114,11 +133,11 @@ func read(r row, output string) (result, error) {
 func (r *result) take(unit string, value float64) {
 	name, of, _ := strings.Cut(unit, "-")
 	switch {
-	case unit == "ratio":
+	case unit == r.metric():
 		r.Ratio = value
-	case unit == "ratio-min":
+	case unit == r.metric()+"-least":
 		r.Min = value
-	case unit == "ratio-max":
+	case unit == r.metric()+"-most":
 		r.Max = value
 	case name == "ours":
 		r.Ours, r.Unit = value, of

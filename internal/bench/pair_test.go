@@ -28,8 +28,8 @@ func (r *rounds) report(b *testing.B, unit string, faster bool) {
 	b.ReportMetric(median(r.ours), "ours-"+unit)
 	b.ReportMetric(median(r.theirs), "theirs-"+unit)
 	b.ReportMetric(median(ratios), "ratio")
-	b.ReportMetric(slices.Min(ratios), "ratio-min")
-	b.ReportMetric(slices.Max(ratios), "ratio-max")
+	b.ReportMetric(slices.Min(ratios), "ratio-least")
+	b.ReportMetric(slices.Max(ratios), "ratio-most")
 }
 
 func median(values []float64) float64 {

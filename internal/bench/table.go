@@ -16,8 +16,12 @@ func table(out io.Writer, measured []result) error {
 		if r.Faster {
 			sign = ">="
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%.2f-%.2f\t%s %g\t%s %g\t%s\n",
-			r.Name, r.Peer, figure(r.Ours, r.Unit), figure(r.Theirs, r.Unit), r.Ratio, r.Min, r.Max, sign, r.Must, sign, r.Aim, r.Verdict)
+		spread := ""
+		if r.Max != 0 {
+			spread = fmt.Sprintf("%.2f-%.2f", r.Min, r.Max)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s %g\t%s %g\t%s\n",
+			r.Name, r.Peer, figure(r.Ours, r.Unit), figure(r.Theirs, r.Unit), r.Ratio, spread, sign, r.Must, sign, r.Aim, r.Verdict)
 	}
 	return w.Flush()
 }
@@ -25,6 +29,8 @@ func table(out io.Writer, measured []result) error {
 // figure is a value with its unit.
 func figure(value float64, unit string) string {
 	switch unit {
+	case "":
+		return ""
 	case "ns":
 		return time.Duration(value).Round(time.Microsecond).String()
 	case "B":
