@@ -301,7 +301,11 @@ func mixedReads() []fault {
 		{"mixed: signed anew between the fleet's body and its signature", swap(fleetPath+"/sig", resigned), nil, renewed},
 		{"mixed: signed anew between fleet and rollouts", swap(rolloutPath, resigned), nil, renewed},
 		{"mixed: signed anew between a rollout's body and its signature", swap("/v1/rollouts/channel-000@aaaa/sig", resigned), nil, renewed},
-		{"mixed: published between fleet and rollouts", swap("/v1/rollouts/", committed), []string{
+		{"mixed: published between fleet and rollouts", func(s *scene) {
+			next := s.fleet
+			next.SignedAt, next.Commit, next.Closures = s.fleet.SignedAt.Add(time.Minute), "bbbb", 1
+			s.replicas(s.release, s.sign(next), func(path string) bool { return strings.HasPrefix(path, "/v1/rollouts/") })
+		}, []string{
 			fmt.Sprintf("RolloutVerified %q carried HTTPStatus", c0), fmt.Sprintf("RolloutVerified %q carried HTTPStatus", c1),
 		}, kept},
 		{"mixed: rollouts of an older signing under the same id", func(s *scene) {
@@ -320,28 +324,28 @@ func mixedReads() []fault {
 		{"mixed: the fleet of a newer replica, all else of an older one", func(s *scene) {
 			next := s.fleet
 			next.SignedAt = s.fleet.SignedAt.Add(time.Minute)
-			older, newer := s.release, s.sign(next)
 			var fleets atomic.Int64
-			s.plane.SetIntercept(func(_ http.ResponseWriter, r *http.Request) bool {
-				if strings.HasPrefix(r.URL.Path, fleetPath) && fleets.Add(1) <= 2 {
-					s.plane.SetRelease(newer)
-				} else {
-					s.plane.SetRelease(older)
-				}
-				return false
+			s.replicas(s.release, s.sign(next), func(path string) bool {
+				return strings.HasPrefix(path, fleetPath) && fleets.Add(1) <= 2
 			})
 		}, nil, kept},
-		{"mixed: replicas of different age in turns", func(s *scene) {
+		{"mixed: bodies of one replica, signatures of a newer one", func(s *scene) {
 			next := s.fleet
 			next.SignedAt = s.fleet.SignedAt.Add(time.Minute)
-			replicas := []fs.FS{s.release, s.sign(next)}
-			var turn atomic.Int64
-			s.plane.SetIntercept(func(http.ResponseWriter, *http.Request) bool {
-				s.plane.SetRelease(replicas[turn.Add(1)%2])
-				return false
-			})
+			s.replicas(s.release, s.sign(next), func(path string) bool { return strings.HasSuffix(path, "/sig") })
 		}, []string{"FleetRejected verify BadSignature"}, kept},
 	}
+}
+
+// replicas answers from the newer release what is chosen, from the older one the
+// rest.
+func (s *scene) replicas(older, newer fs.FS, fromNewer func(path string) bool) {
+	s.plane.SetReleases(func(r *http.Request) fs.FS {
+		if fromNewer(r.URL.Path) {
+			return newer
+		}
+		return older
+	})
 }
 
 // liveFaults change what the poller reads from its own disk.

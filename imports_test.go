@@ -31,7 +31,9 @@ func level(pkg string) int {
 }
 
 // isMain tells the internal programs, which may import everything.
-func isMain(pkg string) bool { return pkg == "internal/bench" || pkg == "internal/demo" || pkg == "internal/soak" }
+func isMain(pkg string) bool {
+	return pkg == "internal/bench" || pkg == "internal/demo" || pkg == "internal/soak"
+}
 
 // siblings must not import each other although they are of one level.
 func siblings(a, b string) bool {

@@ -26,9 +26,12 @@ type ControlPlane struct {
 	listener  net.Listener
 	server    *http.Server
 	served    chan error
-	release   atomic.Pointer[fs.FS]
+	release   atomic.Pointer[Choose]
 	intercept atomic.Pointer[Intercept]
 }
+
+// Choose gives the release directory that a request is answered from.
+type Choose func(*http.Request) fs.FS
 
 // Intercept may answer a request instead of the control plane; it then returns
 // true.
@@ -87,7 +90,13 @@ func (c *ControlPlane) Close() error {
 func (c *ControlPlane) URL() string { return "https://" + c.listener.Addr().String() }
 
 // SetRelease serves another release directory from the next request on.
-func (c *ControlPlane) SetRelease(release fs.FS) { c.release.Store(&release) }
+func (c *ControlPlane) SetRelease(release fs.FS) {
+	c.SetReleases(func(*http.Request) fs.FS { return release })
+}
+
+// SetReleases serves each request from the release that is chosen for it, as
+// replicas of different age do.
+func (c *ControlPlane) SetReleases(choose Choose) { c.release.Store(&choose) }
 
 // SetIntercept lets f see every request first; nil ends that.
 func (c *ControlPlane) SetIntercept(f Intercept) { c.intercept.Store(&f) }
@@ -195,7 +204,7 @@ func (c *ControlPlane) pair(name naming, answer func(w http.ResponseWriter, body
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		release := *c.release.Load()
+		release := (*c.release.Load())(r)
 		body, err := fs.ReadFile(release, path)
 		if err != nil {
 			w.WriteHeader(http.StatusNotFound)
