@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestDocumentsNameTests demands that every test and fuzz target that a document
@@ -72,5 +75,29 @@ func TestLinksOfDocuments(t *testing.T) {
 				t.Errorf("%s links to %s: %v", document, link[1], err)
 			}
 		}
+	}
+}
+
+// TestAlertsOfDocuments demands that docs/operate.md has a section for each alert
+// of the rules, and for no other.
+func TestAlertsOfDocuments(t *testing.T) {
+	find := func(file, pattern string) (names []string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1) {
+			names = append(names, match[1])
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	rules := find("deploy/prometheus/fleetlog.rules.yml", `(?m)^\s*-?\s*alert:\s*(\w+)`)
+	sections := find("docs/operate.md", `(?m)^### (\w+)$`)
+	if len(rules) < 10 {
+		t.Errorf("only %d alerts were found", len(rules))
+	}
+	if diff := cmp.Diff(rules, sections); diff != "" {
+		t.Errorf("alerts (-) and sections of docs/operate.md (+):\n%s", diff)
 	}
 }

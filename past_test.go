@@ -9,6 +9,7 @@ import (
 
 	"fleetlog/consumers/past"
 	"fleetlog/consumers/view"
+	"fleetlog/events"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
 )
@@ -148,6 +149,7 @@ func TestWhyIsTheModels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			checkStanding(t, r, tick, why)
 			hash, in := s.ticks[n].set.hashes()[channel]
 			since := n
 			for since > 0 && s.ticks[since-1].set.hashes()[channel] == hash {
@@ -167,6 +169,25 @@ func TestWhyIsTheModels(t *testing.T) {
 			}
 		}
 	})
+}
+
+// checkStanding: what is said of all channels at once is what is said of each.
+func checkStanding(t *testing.T, r *past.Reader, tick *events.Tick, why view.Why) {
+	t.Helper()
+	all, err := r.Standings(t.Context(), tick, tick.Head.Time.Time())
+	if err != nil {
+		t.Fatal(err)
+	}
+	standing := past.Standing{Channel: why.Channel, State: view.Missing}
+	for _, s := range all.Channels {
+		if s.Channel == why.Channel {
+			standing = s
+		}
+	}
+	if standing.State != why.State || standing.InSet != why.InSet {
+		t.Errorf("tick %d, channel %s: %s, in the set %v; why says %s, %v",
+			tick.Head.Number, why.Channel, standing.State, standing.InSet, why.State, why.InSet)
+	}
 }
 
 // told is what the model's set tells the host.

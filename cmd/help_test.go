@@ -15,7 +15,7 @@ func TestHelpIsAPageOfTheManual(t *testing.T) {
 		"reducer":       {"", "rebuild", "run"},
 		"embedded-nats": {"", "init", "run"},
 		"fleetlog": {
-			"", "anchor", "audit", "canonicalize", "diff", "events", "explain", "export", "fsck", "history", "mirror", "provision", "replay", "schema", "show", "trace", "verify", "verify fleet", "verify release", "verify rollout", "why",
+			"", "anchor", "audit", "canonicalize", "check", "check certs", "check freshness", "check poller", "check reducer", "check stream", "diff", "events", "explain", "export", "fsck", "history", "mirror", "provision", "replay", "schema", "show", "status", "trace", "verify", "verify fleet", "verify release", "verify rollout", "wait", "why",
 		},
 	} {
 		var found []string

@@ -23,7 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/nats-users.md anew")
+var update = flag.Bool("update", false, "write what is made from the programs anew: docs/man, docs/exit-codes.md, docs/schema, docs/metrics.md, testdata/metrics, and the table of docs/nats-users.md")
 
 // What a user's attempt may come to.
 const (

@@ -21,7 +21,7 @@ func TestReadmesNameWhatExists(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for _, readme := range append(readmes, "../README.md", "../docs/backup.md", "../docs/nats-users.md") {
+	for _, readme := range append(readmes, "../README.md", "../docs/backup.md", "../docs/nats-users.md", "../docs/systemd.md", "../docs/install.md", "../docs/operate.md") {
 		text, err := os.ReadFile(readme)
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +47,7 @@ func checkCommandLine(t *testing.T, readme string, words []string) {
 	t.Helper()
 	args := words[1:]
 	subcommand := args[:min(len(args), 1)]
-	if len(args) > 1 && args[0] == "verify" {
+	if len(args) > 1 && (args[0] == "verify" || args[0] == "check") {
 		subcommand = args[:2]
 	}
 	help, err := exec.Command(binary(filepath.Base(words[0])), append(slices.Clone(subcommand), "--help")...).CombinedOutput()

@@ -47,7 +47,7 @@ func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]u
 // [*ArtifactError] when the stream does not hold them, which on a copy that
 // lags may pass; [ErrUnavailable].
 func (l *Log) Artifact(ctx context.Context, a events.Artifact) (manifest.Received, error) {
-	return readArtifact(ctx, anyCopy{l.artifacts}, a)
+	return readArtifact(ctx, anyCopy{l.artifacts, l}, a)
 }
 
 func readArtifact(ctx context.Context, from source, a events.Artifact) (manifest.Received, error) {
@@ -87,7 +87,7 @@ const readers = 8
 // statement name: those that are held already, and what is read for the rest.
 // Errors are those of [Log.Artifact].
 func (l *Log) StatementArtifacts(ctx context.Context, findings []events.Finding, held Held) (*StatementArtifacts, error) {
-	return readArtifacts(ctx, anyCopy{l.artifacts}, findings, held)
+	return readArtifacts(ctx, anyCopy{l.artifacts, l}, findings, held)
 }
 
 func readArtifacts(ctx context.Context, from source, findings []events.Finding, held Held) (*StatementArtifacts, error) {

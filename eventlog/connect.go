@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -169,4 +170,18 @@ func refuseKey(writer events.PublicKey) nats.Option {
 		_, err := o.SignatureCB([]byte("fleetlog: whose key is this?"))
 		return err
 	}
+}
+
+// ClientCertificate is what the connection shows a broker when it connects next;
+// nil for a connection without one.
+func ClientCertificate(nc *nats.Conn) (*x509.Certificate, error) {
+	read := nc.Opts.TLSCertCB
+	if read == nil {
+		return nil, nil
+	}
+	shown, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("read client certificate for the broker: %w", err)
+	}
+	return shown.Leaf, nil
 }

@@ -19,7 +19,7 @@ func (l *Log) Hasten(d time.Duration) { l.wait = waits{d, d} }
 // AtCounting is At, and tells how many messages were read. Those at the
 // sequences in lost are taken for lost.
 func (l *Log) AtCounting(ctx context.Context, p Point, lost map[uint64]bool) (tick *events.Tick, reads int, err error) {
-	from := &counting{source: anyCopy{l.events}, lost: lost}
+	from := &counting{source: anyCopy{l.events, l}, lost: lost}
 	tick, err = l.at(ctx, from, p)
 	return tick, from.reads, err
 }
@@ -53,7 +53,7 @@ func (c *counting) next(ctx context.Context, subject string, seq uint64) (m even
 
 // StatementsCounting counts the statements and the reads that they took.
 func (l *Log) StatementsCounting(ctx context.Context, first, last uint64) (found, reads int, err error) {
-	from := &counting{source: anyCopy{l.events}}
+	from := &counting{source: anyCopy{l.events, l}}
 	for _, err := range l.statements(ctx, from, first, last) {
 		if err != nil {
 			return found, from.reads, err

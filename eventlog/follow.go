@@ -13,13 +13,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Delivery is one thing that following a log brings: a valid tick, noise, or
-// the news that everything stored so far has been delivered.
+// Delivery is one thing that following a log brings: a valid tick, noise, the
+// news that everything stored so far has been delivered, or that the streams were
+// asked after.
 type Delivery struct {
 	Tick     *events.Tick
 	Noise    []events.Noise
 	CaughtUp bool   // nothing is stored behind this
+	Checked  bool   // the streams were asked whether they are still the log, and answered in time or not
 	Seq      uint64 // of the newest message taken in
+	Stored   uint64 // of the newest message stored, as far as is known
 }
 
 // pullMessages is how many messages are asked for ahead: enough to keep the
@@ -104,7 +107,7 @@ func (f *following) run(ctx context.Context, yield func(Delivery, error) bool) e
 		messages.Stop()
 		<-done
 	}()
-	if f.next > last && !yield(Delivery{CaughtUp: true, Seq: last}, nil) {
+	if f.next > last && !yield(Delivery{CaughtUp: true, Seq: last, Stored: last}, nil) {
 		return nil
 	}
 	if err = f.consume(ctx, incoming, yield); !errors.Is(err, errStopped) {
@@ -150,7 +153,7 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 			deliveries, err = f.take(arrived(r, incoming))
 		}
 		for _, d := range deliveries {
-			if (d.Tick != nil || len(d.Noise) > 0 || d.CaughtUp) && !yield(d, nil) {
+			if d.says() && !yield(d, nil) {
 				return errStopped
 			}
 		}
@@ -174,6 +177,11 @@ func arrived(first received, incoming <-chan received) []received {
 	return chunk
 }
 
+// says tells whether there is anything to yield.
+func (d Delivery) says() bool {
+	return d.Tick != nil || len(d.Noise) > 0 || d.CaughtUp || d.Checked
+}
+
 // look checks that the streams are still those that were read up to the last
 // check: what came since, a copy may not have yet. When nothing has come since,
 // and nothing is stored behind what was read, the beginning of a tick that was
@@ -189,10 +197,10 @@ func (f *following) look(ctx context.Context) ([]Delivery, error) {
 	if !errors.Is(err, ErrUnavailable) {
 		f.unproved = 0
 		caughtUp := err == nil && f.chain.Open() && seen == f.next && last == f.next-1
-		return []Delivery{{CaughtUp: caughtUp, Seq: f.next - 1}}, err
+		return []Delivery{{CaughtUp: caughtUp, Checked: true, Seq: f.next - 1, Stored: last}}, err
 	}
 	if f.unproved++; f.unproved < maxUnproved {
-		return nil, nil // the consumer waits for the broker too
+		return []Delivery{{Checked: true, Seq: f.next - 1}}, nil // the consumer waits for the broker too
 	}
 	return nil, err
 }
@@ -234,7 +242,7 @@ func (f *following) judge(chain *events.Chain, chunk []received) (deliveries []D
 			return deliveries, err
 		}
 		caughtUp := meta.NumPending == 0 && !chain.Open()
-		deliveries = append(deliveries, Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq})
+		deliveries = append(deliveries, Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq, Stored: seq + meta.NumPending})
 	}
 	return deliveries, nil
 }

@@ -155,14 +155,20 @@ func TestFollowNoticesSilence(t *testing.T) {
 	}
 	log.Hasten(50 * time.Millisecond)
 	f := &followed{Log: log}
-	resume := func() {}
+	var resume func()
+	unanswered := 0
 	err = f.follow(t, func(d eventlog.Delivery) bool {
-		resume = proxy.Stall()
+		switch {
+		case resume == nil:
+			resume = proxy.Stall()
+		case d.Checked:
+			unanswered++
+		}
 		return true
 	})
 	resume()
-	if !errors.Is(err, eventlog.ErrUnavailable) {
-		t.Errorf("following: %v, want ErrUnavailable", err)
+	if !errors.Is(err, eventlog.ErrUnavailable) || unanswered != 1 {
+		t.Errorf("following: %v behind %d unanswered checks, want ErrUnavailable behind one", err, unanswered)
 	}
 }
 

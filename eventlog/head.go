@@ -11,7 +11,7 @@ import (
 
 // Head reads the last valid tick from any copy of the log.
 func (l *Log) Head(ctx context.Context) (events.Head, error) {
-	tick, err := l.newest(ctx, anyCopy{l.events}, l.opening.Seq)
+	tick, err := l.newest(ctx, anyCopy{l.events, l}, l.opening.Seq)
 	if errors.Is(err, ErrNoTick) {
 		return l.opening, nil
 	}
@@ -116,7 +116,7 @@ func (l *Log) readMessages(ctx context.Context, from source, first, last uint64)
 // copy. Error: [*GapError], [*events.UnknownTypeError], [ErrUnavailable], or what
 // is wrong with it.
 func (l *Log) Statement(ctx context.Context, first, last uint64) (*events.Tick, error) {
-	return l.statementFrom(ctx, anyCopy{l.events}, first, last)
+	return l.statementFrom(ctx, anyCopy{l.events, l}, first, last)
 }
 
 func (l *Log) statementFrom(ctx context.Context, from source, first, last uint64) (*events.Tick, error) {

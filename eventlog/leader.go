@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"fleetlog/events"
@@ -24,7 +25,10 @@ type source interface {
 }
 
 // anyCopy reads by direct get.
-type anyCopy struct{ stream jetstream.Stream }
+type anyCopy struct {
+	stream jetstream.Stream
+	log    *Log
+}
 
 func (s anyCopy) message(ctx context.Context, seq uint64) (events.Message, error) {
 	m, err := s.stream.GetMsg(ctx, seq)
@@ -34,12 +38,27 @@ func (s anyCopy) message(ctx context.Context, seq uint64) (events.Message, error
 	return stored(m), nil
 }
 
+// last asks on the subject on which single sequences are read: the library would
+// ask on one of its own, which a user who follows the log need not have.
 func (s anyCopy) last(ctx context.Context, subject string) (uint64, error) {
-	m, err := s.stream.GetLastMsgForSubject(ctx, subject)
+	what := "read last " + subject
+	payload, err := json.Marshal(messageRequest{Last: subject})
 	if err != nil {
-		return 0, apiError("read last "+subject, err)
+		return 0, fmt.Errorf("%s: %w", what, err)
 	}
-	return m.Sequence, nil
+	ctx, cancel := context.WithTimeout(ctx, s.log.wait.api)
+	defer cancel()
+	reply, err := s.log.nc.RequestWithContext(ctx, s.log.api("DIRECT.GET."+s.stream.CachedInfo().Config.Name), payload)
+	if err != nil {
+		return 0, apiError(what, err)
+	}
+	if text := reply.Header.Get(jetstream.SequenceHeader); text != "" {
+		return strconv.ParseUint(text, 10, 64)
+	}
+	if reply.Header.Get("Status") == "404" {
+		return 0, fmt.Errorf("%s: %w", what, ErrNoMessage)
+	}
+	return 0, fmt.Errorf("%s: %w: it answers %q", what, ErrUnavailable, reply.Header.Get("Description"))
 }
 
 func (s anyCopy) next(ctx context.Context, subject string, seq uint64) (events.Message, uint64, error) {

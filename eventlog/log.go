@@ -57,7 +57,7 @@ func Open(ctx context.Context, nc *nats.Conn, place Place) (*Log, error) {
 	if l.artifacts, err = l.checkedStream(ctx, artifactsConfig(place.Fleet, Limits{})); err != nil {
 		return nil, err
 	}
-	if err := l.readOpening(ctx, anyCopy{l.events}); err != nil {
+	if err := l.readOpening(ctx, anyCopy{l.events, l}); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -123,12 +123,29 @@ func (l *Log) Settings() []jetstream.StreamConfig {
 	return []jetstream.StreamConfig{l.events.CachedInfo().Config, l.artifacts.CachedInfo().Config}
 }
 
+// StreamState is what a broker has said of a stream.
+type StreamState struct {
+	Last     uint64 // sequence of its newest message
+	Bytes    uint64
+	MaxBytes int64
+}
+
+// Streams are as the broker has said last, for whatever reason it was asked: the
+// events stream and that of the artifacts. It is not asked for this.
+func (l *Log) Streams() (events, artifacts StreamState) {
+	return stateOf(l.events.CachedInfo()), stateOf(l.artifacts.CachedInfo())
+}
+
+func stateOf(info *jetstream.StreamInfo) StreamState {
+	return StreamState{info.State.LastSeq, info.State.Bytes, info.Config.MaxBytes}
+}
+
 // Message reads one message of the events stream, from any copy. Error:
 // [ErrNoMessage], [ErrUnavailable].
 func (l *Log) Message(ctx context.Context, seq uint64) (events.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.wait.api)
 	defer cancel()
-	return anyCopy{l.events}.message(ctx, seq)
+	return anyCopy{l.events, l}.message(ctx, seq)
 }
 
 // LastSequence is the sequence of the newest stored event.
@@ -138,6 +155,36 @@ func (l *Log) LastSequence(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	return info.State.LastSeq, nil
+}
+
+// Usage is how full one stream is.
+type Usage struct {
+	Stream       string
+	LastSequence uint64
+	Bytes        uint64
+	MaxBytes     uint64
+	Replicas     int
+}
+
+// Usage is that of both streams, events first. Errors: [*DriftError] when a stream
+// no longer keeps history, beside which the figures are returned; [ErrUnavailable].
+func (l *Log) Usage(ctx context.Context) ([]Usage, error) {
+	stored, drifted := l.eventsInfo(ctx)
+	if stored == nil {
+		return nil, drifted
+	}
+	kept, err := l.artifactsInfo(ctx)
+	if kept == nil {
+		return nil, err
+	}
+	return []Usage{usageOf(stored), usageOf(kept)}, errors.Join(drifted, err)
+}
+
+func usageOf(info *jetstream.StreamInfo) Usage {
+	return Usage{
+		Stream: info.Config.Name, LastSequence: info.State.LastSeq, Bytes: info.State.Bytes,
+		MaxBytes: uint64(max(info.Config.MaxBytes, 0)), Replicas: info.Config.Replicas,
+	}
 }
 
 func (l *Log) info(ctx context.Context, stream jetstream.Stream) (*jetstream.StreamInfo, error) {

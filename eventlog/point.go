@@ -104,7 +104,7 @@ func pointError(text string) error {
 // number, in a handful of direct reads whatever the log's length. Error:
 // [ErrNoTick], [*GapError], [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) At(ctx context.Context, p Point) (*events.Tick, error) {
-	return l.at(ctx, anyCopy{l.events}, p)
+	return l.at(ctx, anyCopy{l.events, l}, p)
 }
 
 // AtLeader is [Log.At] where an error must mean a loss: it asks the stream's

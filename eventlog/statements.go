@@ -15,7 +15,7 @@ import (
 // either; see [Log.Statement]. The error is the last thing yielded. Errors:
 // [*events.UnknownTypeError], [ErrUnavailable].
 func (l *Log) Statements(ctx context.Context, first, last uint64) iter.Seq2[events.Head, error] {
-	return l.statements(ctx, anyCopy{l.events}, first, last)
+	return l.statements(ctx, anyCopy{l.events, l}, first, last)
 }
 
 func (l *Log) statements(ctx context.Context, from source, first, last uint64) iter.Seq2[events.Head, error] {
@@ -101,7 +101,7 @@ func (w *walk) fleetFinding(ctx context.Context, seq uint64) (uint64, error) {
 // Before reads the last valid tick that ends before seq, from any copy: in one
 // read where no noise is. Errors are those of [Log.At].
 func (l *Log) Before(ctx context.Context, seq uint64) (*events.Tick, error) {
-	from := anyCopy{l.events}
+	from := anyCopy{l.events, l}
 	if seq <= l.opening.Seq+1 {
 		return nil, ErrNoTick
 	}

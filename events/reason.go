@@ -1,6 +1,9 @@
 package events
 
 import (
+	"strings"
+	"unicode"
+
 	"fleetlog/manifest"
 )
 
@@ -33,6 +36,47 @@ const (
 	Overrun           = Reason("Overrun")
 	Contention        = Reason("Contention")
 )
+
+// Refusals are the reasons for which a fleet or a rollout manifest can be refused
+// or not have come, in the order in which a tick can meet them.
+func Refusals() []Reason {
+	return []Reason{
+		TrustInvalid, IdentityUnservable, Projection,
+		Unreachable, Timeout, HTTPStatus, Unavailable, TooLarge,
+		NoTrustRoots, Reason(manifest.KindParse), Reason(manifest.KindCanonicalize), Reason(manifest.KindBadSignature),
+		Reason(manifest.KindUnsupportedAlgorithm), Reason(manifest.KindSchemaVersionUnsupported), Reason(manifest.KindNotSigned),
+		Reason(manifest.KindRejectedBeforeTimestamp), Reason(manifest.KindStale), Reason(manifest.KindFutureDated),
+		Mismatch, Rollback, Equivocation,
+	}
+}
+
+// Misses are the reasons for which a tick can be missing from the log.
+func Misses() []Reason {
+	return []Reason{BrokerUnavailable, LogFull, BatchTooLarge, ClockSkew, Overrun, Contention}
+}
+
+// Label is the reason as a metric's label: NixFleet's word where it has one, else
+// the words of the reason in lower case with dashes between them.
+func (r Reason) Label() string {
+	switch r {
+	case Reason(manifest.KindNotSigned):
+		return "unsigned"
+	case Reason(manifest.KindRejectedBeforeTimestamp):
+		return "reject-before"
+	case Reason(manifest.KindSchemaVersionUnsupported):
+		return "schema-version"
+	case HTTPStatus:
+		return "http-status"
+	}
+	var b strings.Builder
+	for i, letter := range string(r) {
+		if i > 0 && unicode.IsUpper(letter) {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(letter))
+	}
+	return b.String()
+}
 
 // Stage is the part of a tick in which a refusal arose.
 type Stage string

@@ -7,6 +7,7 @@ import "time"
 type Trust struct {
 	digest  Digest
 	release keySlot
+	root    *keySlot
 }
 
 // Key is one key of the release key slot.
@@ -40,24 +41,25 @@ func ParseTrust(data []byte) (*Trust, error) {
 		return nil, reject(KindTrustInvalid, "trust file is not JSON").because(err)
 	}
 	var d decoding
-	t := &Trust{digest: Sum(data), release: readTrust(&d, v)}
+	t := &Trust{digest: Sum(data)}
+	t.release, t.root = readTrust(&d, v)
 	if d.err != nil {
 		return nil, reject(KindTrustInvalid, "trust file: %v", d.err).because(d.err)
 	}
 	return t, nil
 }
 
-func readTrust(d *decoding, v any) keySlot {
+func readTrust(d *decoding, v any) (release keySlot, root *keySlot) {
 	o := d.object(v, "")
 	if version := required(o, "schemaVersion", integer); version != 1 {
 		d.fail("schemaVersion", "is %d, want 1", version)
 	}
-	release := required(o, "ciReleaseKey", readSlot)
+	release = required(o, "ciReleaseKey", readSlot)
 	defaulted(o, "cacheKeys", list(text))
-	nullable(o, "orgRootKey", readSlot)
+	root = nullable(o, "orgRootKey", readSlot)
 	nullable(o, "rootCaPem", text)
 	defaulted(o, "issuanceCaPems", list(text))
-	return release
+	return release, root
 }
 
 func readSlot(d *decoding, v any, at string) keySlot {
@@ -105,4 +107,17 @@ func (t *Trust) RejectBefore() (Instant, bool) {
 		return Instant{}, false
 	}
 	return *t.release.rejectBefore, true
+}
+
+// Rotations are the ends of announced overlaps, by the name of the slot in
+// trust.json: from then on its successor no longer counts beside current, and
+// must have been made current.
+func (t *Trust) Rotations() map[string]Instant {
+	due := make(map[string]Instant)
+	for name, slot := range map[string]*keySlot{"ciReleaseKey": &t.release, "orgRootKey": t.root} {
+		if slot != nil && slot.successor != nil && slot.retireAt != nil {
+			due[name] = *slot.retireAt
+		}
+	}
+	return due
 }

@@ -70,3 +70,25 @@ func TestTrustFile(t *testing.T) {
 		})
 	}
 }
+
+func TestRotations(t *testing.T) {
+	const successor, at = `"successor":{"algorithm":"ed25519","public":"x"}`, `"retireAt":"1970-01-01T00:00:00Z"`
+	epoch := parsed(t, "1970-01-01T00:00:00Z")
+	for _, c := range []struct {
+		name, release, root string
+		want                map[string]Instant
+	}{
+		{"none", ``, `null`, map[string]Instant{}},
+		{"an end and no successor", at, `null`, map[string]Instant{}},
+		{"a successor without an end", successor, `{` + successor + `}`, map[string]Instant{}},
+		{"both", successor + "," + at, `{` + successor + "," + at + `}`, map[string]Instant{"ciReleaseKey": epoch, "orgRootKey": epoch}},
+	} {
+		trust, err := ParseTrust([]byte(`{"schemaVersion":1,"ciReleaseKey":{` + c.release + `},"orgRootKey":` + c.root + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, trust.Rotations(), cmp.AllowUnexported(Instant{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+}

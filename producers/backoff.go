@@ -43,20 +43,22 @@ func NewBackoff(source Source, interval time.Duration, clock func() time.Time, r
 
 // Fleet asks the source, or returns its last error.
 func (b *Backoff) Fleet(ctx context.Context) (manifest.Received, error) {
-	return b.ask("", func() (manifest.Received, error) { return b.Source.Fleet(ctx) })
+	return b.ask(ctx, "", func() (manifest.Received, error) { return b.Source.Fleet(ctx) })
 }
 
 // Rollout asks the source, or returns its last error.
 func (b *Backoff) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
-	return b.ask(id.String(), func() (manifest.Received, error) { return b.Source.Rollout(ctx, id) })
+	return b.ask(ctx, id.String(), func() (manifest.Received, error) { return b.Source.Rollout(ctx, id) })
 }
 
-func (b *Backoff) ask(key string, fetch func() (manifest.Received, error)) (manifest.Received, error) {
+func (b *Backoff) ask(ctx context.Context, key string, fetch func() (manifest.Received, error)) (manifest.Received, error) {
 	if err := b.holding(key); err != nil {
 		return manifest.Received{}, err
 	}
 	received, err := fetch()
-	b.heard(key, err)
+	if !errors.Is(ctx.Err(), context.Canceled) { // what was given up says nothing of the source
+		b.heard(key, err)
+	}
 	return received, err
 }
 

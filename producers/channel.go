@@ -48,13 +48,17 @@ func (t *tick) verifyRollout(ctx context.Context, p manifest.Projection, policy 
 	if t.known != nil {
 		before, _ = t.known.Rollout(p.Channel)
 	}
-	received, err := t.Source.Rollout(ctx, p.ID)
+	received, ok := t.ahead.take(p.ID)
+	var err error
+	if !ok {
+		received, err = t.fetchRollout(ctx, p.ID)
+	}
 	if err != nil {
 		return received, rollout, asFetchError(err)
 	}
 	rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)
 	if isBadSignature(err) {
-		if received, err = t.Source.Rollout(ctx, p.ID); err != nil {
+		if received, err = t.fetchRollout(ctx, p.ID); err != nil {
 			return received, rollout, asFetchError(err)
 		}
 		rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)

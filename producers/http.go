@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -134,15 +135,27 @@ func newFetcher(base string, h HTTP) (fetcher, error) {
 	return f, nil
 }
 
-// pair gets an artifact and its signature. When the server says that only one of
-// them is what it was, that one is fetched plainly: the two belong together, and
-// a tag may be behind its file.
-func (f fetcher) pair(ctx context.Context, body, signature string) (r manifest.Received, err error) {
-	var oldBody, oldSignature bool
-	if r.Body, oldBody, err = f.fetch(ctx, body, manifest.MaxArtifact); err != nil {
+// pair gets an artifact and its signature, both at once. When the server says that
+// only one of them is what it was, that one is fetched plainly: the two belong
+// together, and a tag may be behind its file.
+func (f fetcher) pair(ctx context.Context, body, signature string) (manifest.Received, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var r manifest.Received
+	var oldSignature bool
+	var failed error
+	var signed sync.WaitGroup
+	signed.Go(func() { r.Signature, oldSignature, failed = f.fetch(ctx, signature, signatureRead) })
+	received, oldBody, err := f.fetch(ctx, body, manifest.MaxArtifact)
+	if err != nil {
+		cancel()
+	}
+	signed.Wait()
+	defer cancel()
+	if err != nil {
 		return manifest.Received{}, err
 	}
-	if r.Signature, oldSignature, err = f.fetch(ctx, signature, signatureRead); err == nil && oldBody != oldSignature {
+	r.Body, err = received, failed
+	if err == nil && oldBody != oldSignature {
 		f.tagged.remember(body, tagged{})
 		f.tagged.remember(signature, tagged{})
 		if oldBody {

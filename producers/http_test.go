@@ -217,6 +217,8 @@ func TestControlPlaneFaults(t *testing.T) {
 			reasons, detail, _ := strings.Cut(c.want, ": ")
 			if !slices.Contains(strings.Split(reasons, "|"), string(f.Reason)) || !strings.HasPrefix(f.Detail, detail) {
 				t.Errorf("%s: %s, want %s", f.Reason, f.Detail, c.want)
+			} else {
+				provoked.note(f.Reason)
 			}
 		})
 	}

@@ -86,6 +86,8 @@ func TestWhatIsMissed(t *testing.T) {
 			ticks := log.run(t, config, c.tick)
 			if diff := cmp.Diff(c.want, ticks[c.tick-1].Completed.Missed); diff != "" {
 				t.Errorf("missed (-want +got):\n%s", diff)
+			} else if c.want != nil {
+				provoked.note(c.want.Reason)
 			}
 		})
 	}
@@ -169,4 +171,40 @@ func TestPollerShowsThatItIsAlive(t *testing.T) {
 	if signs < 5 {
 		t.Errorf("%d signs of life", signs)
 	}
+}
+
+// TestStuckPollerIsNotAlive: while a tick does not end, not even when its time is
+// over, there is no sign of life.
+func TestStuckPollerIsNotAlive(t *testing.T) {
+	inBubble(t, writerKeys(t, 1), func(b *bubble) {
+		release := make(chan struct{})
+		var stuck atomic.Bool
+		b.source = late{b.source, func() time.Duration {
+			if stuck.Load() {
+				<-release
+			}
+			return 0
+		}}
+		var last atomic.Int64 // nanoseconds since 1970
+		k := b.start(writerKey(t, 1), func(c *producers.Config) {
+			c.AliveEvery = time.Second
+			c.Alive = func() { last.Store(time.Now().UnixNano()) }
+		})
+		pass(interval - time.Second/2)
+		if still := time.Since(time.Unix(0, last.Load())); still > time.Second {
+			t.Errorf("no sign of life for %s although it waits", still)
+		}
+		stuck.Store(true)
+		pass(10 * interval)
+		if still := time.Since(time.Unix(0, last.Load())); still < 9*interval {
+			t.Errorf("the last sign of life is %s old although nothing moves", still)
+		}
+		stuck.Store(false)
+		close(release)
+		pass(time.Second)
+		if still := time.Since(time.Unix(0, last.Load())); still > time.Second {
+			t.Errorf("no sign of life for %s although it goes on", still)
+		}
+		k.kill()
+	})
 }

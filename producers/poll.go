@@ -19,10 +19,10 @@ type Poll struct {
 	Window      manifest.Window
 	Channels    *manifest.ChannelWindows // nil: Window is for everything
 	Scheme      manifest.Scheme          // empty: by the fleet's revision
-	Concurrency int                      // requests under way at once
+	Concurrency int                      // artifacts fetched at once
 }
 
-// limit is how many requests are under way at once.
+// limit is how many artifacts are fetched at once.
 func (p *Poll) limit() int { return max(1, p.Concurrency) }
 
 // Memory is what a tick must know of the ticks before it.
@@ -82,6 +82,8 @@ type tick struct {
 	memory Memory
 	known  *manifest.Set // what memory came with
 	result *Result
+	turns  chan struct{} // holds one for every manifest that is being fetched
+	ahead  *ahead
 }
 
 func (t *tick) run(ctx context.Context) {
@@ -94,6 +96,9 @@ func (t *tick) run(ctx context.Context) {
 	t.policy = manifest.Policy{Trust: trust, Now: t.now, Window: t.Window, Channels: t.Channels}
 	retained := t.memory.Set
 	t.retain(trust)
+	t.turns = make(chan struct{}, t.limit())
+	t.ahead = askAhead(ctx, retained, t.fetchRollout)
+	defer t.ahead.stop()
 
 	fleet, err := t.fetchFleet(ctx)
 	if err != nil {
@@ -234,6 +239,7 @@ type channel struct {
 // order, several at once.
 func (t *tick) channels(ctx context.Context, fleet manifest.Verified[manifest.Fleet], retained *manifest.Set) []channel {
 	projections := manifest.Project(fleet, t.scheme(fleet))
+	t.ahead.only(projections)
 	all := make([]int, len(projections))
 	channels := make([]channel, len(projections))
 	for i, p := range projections {
@@ -262,6 +268,17 @@ func (t *tick) judge(ctx context.Context, fleet manifest.Verified[manifest.Fleet
 		})
 	}
 	_ = group.Wait() // the goroutines return no error
+}
+
+// fetchRollout asks the source when it is this request's turn.
+func (t *tick) fetchRollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+	select {
+	case t.turns <- struct{}{}:
+	case <-ctx.Done():
+		return manifest.Received{}, transportError(ctx.Err())
+	}
+	defer func() { <-t.turns }()
+	return t.Source.Rollout(ctx, id)
 }
 
 // mismatched are the places of the channels whose manifest names another fleet.

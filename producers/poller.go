@@ -1,7 +1,6 @@
 package producers
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,10 +25,13 @@ type Config struct {
 	MaxClockSkew time.Duration // between this clock and the broker's
 	Clock        func() time.Time
 	NewTickID    func() (uuid.UUID, error)
+	Committed    func(*events.Tick) // told every tick that this poller has recorded
 	Log          logrus.FieldLogger
 	Alive        func()        // called behind every point of the grid, and every AliveEvery while waiting for the next
 	AliveEvery   time.Duration // 0: not while waiting
 	Ready        func(error)   // told nil while ticks are recorded, here or by the poller that this one stands by for, else what is wrong
+	Verified     func()        // called behind every tick that was verified and recorded; must not wait
+	Metrics      *Metrics      // nil: nobody looks at them
 }
 
 // Poller runs ticks and records them. It holds nothing on disk: what it must
@@ -60,8 +62,17 @@ func NewPoller(c Config) *Poller {
 	if c.Standby == 0 {
 		c.Standby = c.Interval * 3 / 2
 	}
+	if c.Committed == nil {
+		c.Committed = func(*events.Tick) {}
+	}
 	if c.Alive == nil {
 		c.Alive = func() {}
+	}
+	if c.Verified == nil {
+		c.Verified = func() {}
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(c.Interval)
 	}
 	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}, age: stateLog{log: c.Log}}
 }
@@ -132,10 +143,13 @@ func (p *Poller) wait(ctx context.Context, d time.Duration, alive <-chan time.Ti
 // step is one point of the grid, or one look at another poller's work. Only
 // errors that end the loop are returned.
 func (p *Poller) step(ctx context.Context) error {
+	began := p.Clock()
+	p.Metrics.lastAttempt.Set(seconds(began))
+	defer func() { p.Metrics.stands(p.standby) }()
 	if err := p.open(ctx); err != nil {
 		return p.unrecorded(ctx, err)
 	}
-	began := p.Clock()
+	began = p.Clock()
 	ticking, cancel := p.deadline(ctx)
 	defer cancel()
 	other, looked := p.look(ticking)
@@ -181,75 +195,6 @@ func accepts(log *eventlog.Log, key events.PublicKey) bool {
 	return false
 }
 
-// passed counts points of the grid that the tick before them has taken up. One
-// that could not be recorded gives them its reason.
-func (p *Poller) passed(points int64) {
-	if points <= 0 || p.standby {
-		return
-	}
-	p.missed += uint64(points)
-	p.why = cmp.Or(p.why, events.Overrun)
-}
-
-// unrecorded counts a tick that is not in the log, and tells which errors end
-// the loop.
-func (p *Poller) unrecorded(ctx context.Context, err error) error {
-	var other *eventlog.OtherWriterError
-	if errors.As(err, &other) {
-		p.hear(ctx)
-		return nil
-	}
-	reason, transient := whyMissed(err)
-	if !transient {
-		return advised(err)
-	}
-	if reason != "" {
-		p.missed++
-		p.why = reason
-	}
-	p.Ready(err)
-	p.state.change("missed "+string(reason), "tick not recorded: "+err.Error())
-	return nil
-}
-
-// advised adds to an error that ends the loop what to do about it.
-func advised(err error) error {
-	if errors.Is(err, eventlog.ErrAhead) {
-		return fmt.Errorf("%w: the log was put back or replaced; if that was meant, start again, and it goes on from the log's end", err)
-	}
-	return err
-}
-
-// Errors that keep a tick out of the log.
-var (
-	// ErrOverrun: the tick was not through at its deadline.
-	ErrOverrun = errors.New("tick took longer than its deadline")
-	// ErrClockSkew: ticks would carry a wrong time.
-	ErrClockSkew = errors.New("clock differs from the broker's")
-)
-
-// whyMissed gives the reason under which a tick counts as missed; none for one
-// that was not to be recorded. Other errors end the loop.
-func whyMissed(err error) (reason events.Reason, transient bool) {
-	switch {
-	case errors.Is(err, eventlog.ErrUnavailable): // also of a tick whose deadline came meanwhile
-		return events.BrokerUnavailable, true
-	case errors.Is(err, ErrOverrun):
-		return events.Overrun, true
-	case errors.Is(err, ErrClockSkew):
-		return events.ClockSkew, true
-	case errors.Is(err, eventlog.ErrLogFull):
-		return events.LogFull, true
-	case errors.Is(err, eventlog.ErrBatchTooLarge), errors.Is(err, events.ErrTooLarge):
-		return events.BatchTooLarge, true
-	case errors.Is(err, eventlog.ErrContention):
-		return events.Contention, true
-	case errors.Is(err, events.ErrContinuedUnverified):
-		return "", true
-	}
-	return "", false
-}
-
 // fetchShare is the part of a tick's time in which everything must have come:
 // what has not is reported as timed out, and there is time left to record that.
 const fetchShare = 0.75
@@ -275,6 +220,7 @@ func (p *Poller) deadline(ctx context.Context) (context.Context, context.CancelF
 // tick polls and records. looked is what came of the look at the log's end: while
 // the broker is away it is polled all the same, and nothing is recorded.
 func (p *Poller) tick(ctx context.Context, began time.Time, looked error) (*Recorded, error) {
+	defer p.Metrics.began(began, p.Clock)()
 	if looked == nil {
 		looked = p.recall(ctx)
 	}
@@ -299,6 +245,7 @@ func (p *Poller) tick(ctx context.Context, began time.Time, looked error) (*Reco
 	if err != nil {
 		return &Recorded{Result: result}, err
 	}
+	p.Metrics.recorded(tick.Completed.Outcome, began)
 	p.recorded(tick, result)
 	return &Recorded{Result: result, Tick: tick}, nil
 }
@@ -310,7 +257,12 @@ func (p *Poller) poll(ctx context.Context, began time.Time) (result *Result, ske
 	compared := make(chan error, 1)
 	go func() { compared <- p.compareClocks(ctx) }()
 	result = p.Poll.Tick(fetching, p.instant(began), p.memory)
-	return result, <-compared
+	skewed = <-compared
+	if ctx.Err() == nil {
+		p.Metrics.polled(result.Findings)
+		p.Metrics.compared(skewed)
+	}
+	return result, skewed
 }
 
 // compareClocks asks for the broker's time: ticks of a wrong clock would poison

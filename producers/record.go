@@ -55,6 +55,9 @@ func (p *Poller) isLate(began time.Time) bool {
 	return max(now.Sub(began), now.Round(0).Sub(began.Round(0))) > p.TickTimeout
 }
 
+// puts is how many artifacts are stored at once.
+const puts = 16
+
 // storeArtifacts fills in the parts of every artifact, storing those whose
 // bytes neither the last statement nor the statement of the set names, nor an
 // earlier tick of this process that could not be recorded. Several are stored at
@@ -69,7 +72,7 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 	}
 	var mu sync.Mutex
 	group, storing := errgroup.WithContext(ctx)
-	group.SetLimit(p.Poll.limit())
+	group.SetLimit(min(p.Poll.limit(), puts))
 	for digest, f := range missing {
 		group.Go(func() error {
 			parts, err := p.log.PutArtifact(storing, p.artifactSubject(f), result.Artifacts[digest])
@@ -131,6 +134,9 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	p.standby = false
 	p.Ready(nil)
 	t := tick.Completed
+	if t.Outcome == events.Verified {
+		p.Verified()
+	}
 	log := p.Log.WithFields(logrus.Fields{
 		"tick": t.Number, "seq": t.Seq, "outcome": t.Outcome,
 		"verified": t.Counts.Verified, "rejected": t.Counts.Rejected,
@@ -148,6 +154,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 		}
 	}
 	p.state.named = true
+	p.Committed(tick)
 	p.warnAging(result.Findings, tick.Head.Time.Time())
 	p.warnOfContent(result.Memory.Set)
 }

@@ -39,11 +39,11 @@ func restating(c *producers.Config) { c.Terms.RestateEvery = 0 }
 // one or two that stand by. One of them goes on as soon as the log has been silent
 // for one and a half intervals since that poller's last tick was stored.
 func TestTakeover(t *testing.T) {
-	const fetching = 3 * time.Second // a tick reads four files one behind the other
+	const fetching = 3 * time.Second // a tick reads two files one behind the other, of fleet and manifest at once
 	for at, end := range map[string]func(*worker){
 		"between ticks": func(k *worker) { k.kill() },
 		"in a fetch": func(k *worker) {
-			pass(interval - 11*fetching/2 + 2*fetching)
+			pass(interval - 11*fetching/2 + fetching)
 			k.kill()
 		},
 		"in a batch": func(k *worker) {
@@ -78,8 +78,8 @@ func TestTakeover(t *testing.T) {
 					if n := last.by(ticks[before:]); n > 0 {
 						t.Errorf("the poller that was ended wrote %d more", n)
 					}
-					if got, want := after(ticks[before-1], ticks[before]), silence+4*fetching; got != want {
-						t.Errorf("taken over after %s, want %s: that tick took %s", got, want, 4*fetching)
+					if got, want := after(ticks[before-1], ticks[before]), silence+2*fetching; got != want {
+						t.Errorf("taken over after %s, want %s: that tick took %s", got, want, 2*fetching)
 					}
 					for i := before + 1; i < len(ticks); i++ {
 						if got := after(ticks[i-1], ticks[i]); got != interval {

@@ -124,7 +124,9 @@ func wantSaid(t *testing.T, r *producers.Result, want ...string) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, said(r)); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+		return
 	}
+	provoked.of(r.Findings)
 }
 
 // channels are the channels of the set, comma-separated; "none" without a set.

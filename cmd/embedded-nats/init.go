@@ -53,7 +53,7 @@ Exit status: 0 made; 1 something is there already; 2 not made.`,
 	flags := cmd.Flags()
 	flags.StringVar(&fleet, "fleet", "", "name of the fleet")
 	flags.StringVar(&listen, "listen", broker.DefaultListen, "address for clients, host:port, in the config and the contexts")
-	process.ChoiceVar(flags, &output, "output", "o", "form of the answer", "text", "json")
+	process.OutputVar(flags, &output)
 	return cmd
 }
 
@@ -181,7 +181,7 @@ func (u user) permitted(fleet events.FleetName) broker.User {
 
 func (m made) print(cmd *cobra.Command, output string) error {
 	out := cmd.OutOrStdout()
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(out, m)
 	}
 	var text strings.Builder

@@ -11,13 +11,12 @@ import (
 	"fleetlog/internal/broker"
 	"fleetlog/internal/process"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
 
-func main() { os.Exit(process.Main(command())) }
+func main() { os.Exit(process.Main(command(), nil)) }
 
 func command() *cobra.Command {
 	root := &cobra.Command{
@@ -60,7 +59,7 @@ embedded-nats run --listen 127.0.0.1:4222 --store-dir ./store`,
 	fs.IntVar(&c.MaxBatch, "max-batch", 0, "messages in one atomic batch; 20000 without it and a config file")
 	fs.BoolVar(&c.NoSync, "no-sync", false, "do not sync every write: a power cut may lose acknowledged ticks")
 	fs.BoolVar(&c.AllowInsecureListen, "allow-insecure-listen", false, "listen beyond loopback although TLS and authentication are not both configured")
-	fs.StringVar(&httpListen, "http-listen", "", "loopback address for /healthz and /readyz; off unless given")
+	fs.StringVar(&httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
 	logging.Register(fs)
 	return cmd
 }
@@ -74,34 +73,37 @@ func run(cmd *cobra.Command, c broker.Config, httpListen string, logging process
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
+	metrics := process.NewRegistry("broker")
+	progress := process.NewProgress(stuckAfter, time.Now)
+	health := process.NewHealth(metrics, progress.Stuck)
 	notifier := process.NewNotifier(log)
-	defer notifier.Stopping()
+	var b *broker.Broker
 	c.Log, c.Health = log, func(err error) {
 		health.SetReady(err)
+		progress.Step()
 		notifier.Watchdog()
 		if err != nil {
-			notifier.Status(err.Error())
-			notifier.ExtendTimeout(startExtension)
+			notifier.Status("not healthy: " + err.Error())
 		} else {
-			notifier.Status("healthy")
+			notifier.Status("healthy at " + b.ClientURL())
 		}
 	}
-	b, err := broker.New(c)
-	if err != nil {
+	if b, err = broker.New(c); err != nil {
 		return process.ConfigError(err)
 	}
+	metrics.MustRegister(b.Metrics(), process.CertificateMetrics("server", b.Certificate))
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
 		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
+	group.Go(func() error { return notifier.StopWith(ctx) })
 	group.Go(func() error { return serve(ctx, b, log, notifier) })
 	return group.Wait()
 }
 
-// startExtension is what a start that waits for its peers asks the supervisor
-// for, again and again.
-const startExtension = time.Minute
+// stuckAfter is how long a server that is not stuck may take to look after itself,
+// which it does every second: recovering a large store can hold it up.
+const stuckAfter = time.Minute
 
 // serve says ready once the server's own health check passes.
 func serve(ctx context.Context, b *broker.Broker, log logrus.FieldLogger, notifier *process.Notifier) error {

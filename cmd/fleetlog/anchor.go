@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"fleetlog/eventlog"
 	"fleetlog/internal/durable"
 	"fleetlog/internal/process"
+	"fleetlog/manifest"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +25,7 @@ type anchorFlags struct {
 	logFlags
 	file, subject string
 	every         time.Duration
+	output        string
 }
 
 func anchorCommand() *cobra.Command {
@@ -57,6 +60,7 @@ fleetlog anchor --fleet prod --subject anchors.prod --every 10m`,
 	cmd.Flags().StringVar(&f.file, "file", "", "file to keep the note in")
 	cmd.Flags().StringVar(&f.subject, "subject", "", "subject of a stream, not of the log itself, to publish the note on")
 	cmd.Flags().DurationVar(&f.every, "every", 0, "go on, and do it again so often; once without it")
+	process.OutputVar(cmd.Flags(), &f.output)
 	return cmd
 }
 
@@ -99,9 +103,9 @@ func (f *anchorFlags) once(cmd *cobra.Command, nc *nats.Conn, place eventlog.Pla
 	if err != nil {
 		return err
 	}
+	done := anchored{newest.Lineage, newest.Number, newest.Digest, f.file, f.subject, string(note)}
 	if f.file == "" && f.subject == "" {
-		_, err = cmd.OutOrStdout().Write(note)
-		return err
+		return done.print(cmd.OutOrStdout(), f.output)
 	}
 	if f.file != "" {
 		err = f.keep(cmd.Context(), log, newest, note)
@@ -110,7 +114,30 @@ func (f *anchorFlags) once(cmd *cobra.Command, nc *nats.Conn, place eventlog.Pla
 		err = publishNote(cmd.Context(), nc, f.subject, note)
 	}
 	if err == nil {
-		fmt.Fprintf(cmd.OutOrStdout(), "anchored tick %d of %s: %s\n", newest.Number, newest.Lineage, newest.Digest)
+		err = done.print(cmd.OutOrStdout(), f.output)
+	}
+	return err
+}
+
+// anchored is the head that was kept.
+type anchored struct {
+	Lineage string          `json:"lineage"`
+	Number  uint64          `json:"number"`
+	Digest  manifest.Digest `json:"digest"`
+	File    string          `json:"file,omitzero"`
+	Subject string          `json:"subject,omitzero"`
+	Note    string          `json:"note"`
+}
+
+func (a anchored) print(w io.Writer, output string) error {
+	var err error
+	switch {
+	case output != process.TableForm:
+		return process.PrintJSON(w, a)
+	case a.File == "" && a.Subject == "":
+		_, err = io.WriteString(w, a.Note)
+	default:
+		_, err = fmt.Fprintf(w, "anchored tick %d of %s: %s\n", a.Number, a.Lineage, a.Digest)
 	}
 	return err
 }

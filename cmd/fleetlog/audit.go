@@ -104,7 +104,8 @@ fleetlog audit --bundle q3.tar --extends q2.tar --expect-head HEAD --html q3.htm
 	fs.StringVar(&f.bundle, "bundle", "", "audit this bundle, without a broker")
 	fs.StringVar(&f.extends, "extends", "", "bundle whose last tick must be in the one that is audited, or in the log")
 	fs.StringVar(&f.html, "html", "", "write a page for people to this file, too: summary, timeline, changes, refusals, keys")
-	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(fs, &f.output)
+	completeFlag(cmd, f.live(points), "from", "to")
 	return cmd
 }
 
@@ -132,16 +133,16 @@ func runAudit(cmd *cobra.Command, f *auditFlags) (*audit.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.output == "json" {
-		err = process.PrintJSON(cmd.OutOrStdout(), report)
-	} else {
-		err = report.Table(cmd.OutOrStdout())
-	}
-	if err == nil && f.html != "" {
+	if f.html != "" { // ahead of the answer, which is the last thing that is said
 		page := audit.Page{Report: report, Timeline: &timeline, Made: time.Now()}
-		err = durable.ReplaceWith(f.html, 0o644, page.Write)
+		if err := durable.ReplaceWith(f.html, 0o644, page.Write); err != nil {
+			return nil, err
+		}
 	}
-	return report, err
+	if f.output != process.TableForm {
+		return report, process.PrintJSON(cmd.OutOrStdout(), report)
+	}
+	return report, report.Table(cmd.OutOrStdout())
 }
 
 func (f *auditFlags) options(cmd *cobra.Command) (o audit.Options, keys []events.PublicKey, err error) {

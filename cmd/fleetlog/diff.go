@@ -26,6 +26,7 @@ fleetlog diff tick:100 tick:200 --fleet prod --trust-file trust.json -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return diff(cmd, &f, append(args, "")[:2]) },
 	}
 	f.register(cmd.Flags())
+	cmd.ValidArgsFunction = f.live(points)
 	return cmd
 }
 
@@ -46,7 +47,7 @@ func diff(cmd *cobra.Command, f *pastFlags, points []string) error {
 		}
 	}
 	d := view.Compare(contents[0], contents[1])
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = d.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), d)

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 
 	"github.com/spf13/cobra"
 )
@@ -17,6 +20,7 @@ type eventsFlags struct {
 	logFlags
 	follow  bool
 	channel string
+	types   []string
 	output  string
 	check   time.Duration // how often the broker is asked whether the log is still there
 }
@@ -28,22 +32,31 @@ func eventsCommand() *cobra.Command {
 		Short: "print the log's events, whole valid ticks only",
 		Long: `events prints the log from its beginning to its present end, or goes on with
 --follow, which waits for a broker that goes away and says so. Noise is reported
-on standard error. -o jsonl prints the bodies as they are stored, one a line.
+on standard error. -o jsonl, and json likewise, prints the bodies as they are stored, one a line.
 
 Exit status: 0 printed, 2 could not tell.`,
 		Example: `fleetlog events --fleet prod --follow
-fleetlog events --fleet prod --channel stable -o jsonl`,
+fleetlog events --fleet prod --channel stable -o jsonl
+fleetlog events --fleet prod --type FleetRejected,RolloutRejected`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return could(printEvents(cmd, &f)) },
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with what comes")
 	cmd.Flags().StringVar(&f.channel, "channel", "", "only events about this channel")
-	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "jsonl")
+	cmd.Flags().StringSliceVar(&f.types, "type", nil, "only events of these types, such as RolloutRejected")
+	process.OutputVar(cmd.Flags(), &f.output)
+	completeFlag(cmd, f.live(channels), "channel")
+	completeFlag(cmd, cobra.FixedCompletions(eventTypes(), cobra.ShellCompDirectiveNoFileComp), "type")
 	return cmd
 }
 
 func printEvents(cmd *cobra.Command, f *eventsFlags) error {
+	for _, name := range f.types {
+		if !slices.Contains(eventTypes(), strings.TrimSuffix(name, ".v1")) {
+			return fmt.Errorf("--type %.60q is no type of event: want %s", name, strings.Join(eventTypes(), ", "))
+		}
+	}
 	nc, place, err := f.connect(cmd.ErrOrStderr(), nil)
 	if err != nil {
 		return err
@@ -115,8 +128,7 @@ func (f *eventsFlags) print(w io.Writer, t *events.Tick) error {
 		all = append(all, finding)
 	}
 	for i, e := range append(all, t.Completed) {
-		channel, about := e.ChannelName()
-		if f.channel != "" && (!about || channel != f.channel) {
+		if !f.wants(e) {
 			continue
 		}
 		seq := t.Head.Seq - uint64(len(t.Findings)-i)
@@ -125,8 +137,16 @@ func (f *eventsFlags) print(w io.Writer, t *events.Tick) error {
 	return errors.Join(errs...)
 }
 
+// wants tells whether the event is of the channel and types asked for.
+func (f *eventsFlags) wants(e events.Event) bool {
+	channel, about := e.ChannelName()
+	name := e.Head().Type
+	return (f.channel == "" || about && channel == f.channel) &&
+		(len(f.types) == 0 || slices.Contains(f.types, name) || slices.Contains(f.types, strings.TrimSuffix(name, ".v1")))
+}
+
 func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error {
-	if f.output == "jsonl" {
+	if f.output != process.TableForm {
 		body, err := events.Encode(e)
 		if err != nil {
 			return err
@@ -135,6 +155,6 @@ func (f *eventsFlags) printEvent(w io.Writer, seq uint64, e events.Event) error 
 		return err
 	}
 	head := e.Head()
-	_, err := fmt.Fprintf(w, "%-8d %s %-7s %-32s %s\n", seq, head.Time, head.Severity, events.Leaf(e), head.Message)
+	_, err := fmt.Fprintf(tabular.Lines(w), "%-8d %s %-7s %-32s %s\n", seq, head.Time, head.Severity, events.Leaf(e), head.Message)
 	return err
 }

@@ -47,7 +47,8 @@ fleetlog export --fleet prod --from 2026-07-01T00:00:00Z --to 2026-10-01T00:00:0
 	fs.StringVar(&f.from, "from", "", "point from which on the log is taken; its beginning without it")
 	fs.StringVar(&f.to, "to", "", "point up to which it is taken; its last tick without it")
 	fs.StringSliceVar(&f.trusts, "trust-file", nil, "trust.json under which artifacts were signed, or TIME=FILE for one that held from a moment on")
-	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(fs, &f.output)
+	completeFlag(cmd, f.live(points), "from", "to")
 	return cmd
 }
 
@@ -105,7 +106,7 @@ func export(cmd *cobra.Command, f *exportFlags, path string) error {
 }
 
 func printExported(w io.Writer, output string, e exported) error {
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(w, e)
 	}
 	_, err := fmt.Fprintf(w, "%s holds seq:%d to seq:%d, verify it with fleetlog audit --bundle %s\n", e.File, e.First, e.Last, e.File)

@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"fleetlog/consumers/check"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 
 	"github.com/spf13/cobra"
 )
@@ -46,7 +46,7 @@ fleetlog fsck --fleet prod /var/lib/reducer -o json`,
 		},
 	}
 	f.register(cmd.Flags())
-	process.ChoiceVar(cmd.Flags(), &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &f.output)
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func fsck(cmd *cobra.Command, f *fsckFlags, o check.Options) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "json" {
+	if f.output != process.TableForm {
 		err = process.PrintJSON(cmd.OutOrStdout(), report)
 	} else {
 		err = printReport(cmd.OutOrStdout(), report)
@@ -79,7 +79,7 @@ func fsck(cmd *cobra.Command, f *fsckFlags, o check.Options) error {
 }
 
 func printReport(w io.Writer, r *check.Report) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "LOG\t%s up to seq:%d tick:%d\n", r.Lineage, r.Seq, r.Tick)
 	fmt.Fprintf(table, "READ\t%d events, %d ticks, %d artifacts, %d bytes\n", r.Events, r.Ticks, r.Artifacts, r.Bytes)
 	fmt.Fprintf(table, "NOISE\t%d\n", r.Noise)

@@ -32,7 +32,7 @@ Exit status: 0 it was printed, 2 could not tell.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return could(head(cmd, &f, output)) },
 	}
 	f.register(cmd.Flags())
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func head(cmd *cobra.Command, f *logFlags, output string) error {
 }
 
 func (l lastTick) print(w io.Writer, output string) error {
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(w, l)
 	}
 	_, err := fmt.Fprintf(w, "log %s of fleet %s\ntick %d at seq:%d, %s\ndigest %s\n", l.Lineage, l.Fleet, l.Number, l.Seq, l.Time, l.Digest)

@@ -11,6 +11,7 @@ import (
 	"fleetlog/consumers/view"
 	"fleetlog/eventlog"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 
 	"github.com/spf13/cobra"
 )
@@ -32,7 +33,8 @@ each channel, from what to what, who signed it, which commit it is of, and every
 refusal with its reason. With CHANNEL it keeps to that one. With --host it lists which
 closure the host was told to run over time, and by which manifest.
 
-It reads only the ticks that state something new. With --trust-file it shows what this
+It reads only the ticks that state something new, and prints them as it finds them; -o
+json, which is one object, holds them until then. With --trust-file it shows what this
 program verified itself; without, what the log says.
 
 Exit status: 0 there were changes, 1 there were none, 2 could not tell.`,
@@ -52,6 +54,9 @@ fleetlog history --host web-1 --fleet prod`,
 	cmd.Flags().StringVar(&f.until, "until", "", "only what is up to this point; the newest tick without it")
 	cmd.Flags().StringVar(&f.host, "host", "", "what this host was told to run")
 	cmd.Flags().Uint64Var(&f.limit, "limit", 0, "stop after so many changes; 0 is none")
+	cmd.ValidArgsFunction = first(f.live(channels))
+	completeFlag(cmd, f.live(points), "since", "until")
+	completeFlag(cmd, f.live(hosts), "host")
 	return cmd
 }
 
@@ -67,9 +72,9 @@ func (f *historyFlags) answer(cmd *cobra.Command, args []string) error {
 	}
 	p := &printing{w: cmd.OutOrStdout(), output: f.output, verified: r.Policy.Trust != nil, limit: f.limit}
 	if f.host != "" {
-		err = p.all(view.HostChangeHeader, lines(r.HostHistory(cmd.Context(), span, f.host)), span)
+		err = printAll(p, view.HostChangeHeader, r.HostHistory(cmd.Context(), span, f.host), span)
 	} else {
-		err = p.all(view.ChangeHeader, lines(changes(r.History(cmd.Context(), span), args)), span)
+		err = printAll(p, view.ChangeHeader, changes(r.History(cmd.Context(), span), args), span)
 	}
 	return answered(p.count > 0, err)
 }
@@ -112,17 +117,14 @@ func changes(passed iter.Seq2[past.Passed, error], args []string) iter.Seq2[view
 // liner is an answer's element.
 type liner interface{ Line(w io.Writer) error }
 
-func lines[T liner](all iter.Seq2[T, error]) iter.Seq2[liner, error] {
-	return func(yield func(liner, error) bool) {
-		for one, err := range all {
-			if !yield(one, err) {
-				return
-			}
-		}
-	}
+// historyAnswer is the whole answer with -o json.
+type historyAnswer[T liner] struct {
+	Changes []T             `json:"changes"`
+	Span    view.HistoryEnd `json:"span"`
 }
 
-// printing writes an answer of many elements as they come.
+// printing writes an answer of many elements: as they come, but with -o json,
+// which is one object.
 type printing struct {
 	w        io.Writer
 	output   string
@@ -131,68 +133,46 @@ type printing struct {
 	count    uint64
 }
 
-func (p *printing) all(header string, elements iter.Seq2[liner, error], span past.Span) error {
+func printAll[T liner](p *printing, header string, elements iter.Seq2[T, error], span past.Span) error {
+	whole := historyAnswer[T]{Changes: []T{}, Span: p.span(span)}
 	for one, err := range elements {
 		if err != nil {
 			return err
 		}
-		if err := p.one(header, one); err != nil {
+		p.count++
+		switch p.output {
+		case process.JSONForm:
+			whole.Changes = append(whole.Changes, one)
+		case process.LinesForm:
+			err = process.PrintJSON(p.w, one)
+		default:
+			if p.count == 1 {
+				fmt.Fprintln(p.w, header)
+			}
+			err = one.Line(tabular.Lines(p.w))
+		}
+		if err != nil {
 			return err
 		}
 		if p.count == p.limit && p.limit > 0 {
 			break
 		}
 	}
-	return p.end(span)
+	switch p.output {
+	case process.JSONForm:
+		return process.PrintJSON(p.w, whole)
+	case process.LinesForm:
+		return nil
+	}
+	return whole.Span.Line(p.w, p.count)
 }
 
-func (p *printing) one(header string, one liner) error {
-	first := p.count == 0
-	p.count++
-	var err error
-	switch {
-	case p.output == "jsonl":
-		return process.PrintJSON(p.w, one)
-	case p.output == "json" && first:
-		_, err = io.WriteString(p.w, `{"changes":[`+"\n")
-	case p.output == "json":
-		_, err = io.WriteString(p.w, ",")
-	case first:
-		_, err = fmt.Fprintln(p.w, header)
-	}
-	if err != nil {
-		return err
-	}
-	if p.output == "json" {
-		return process.PrintJSON(p.w, one)
-	}
-	return one.Line(p.w)
-}
-
-// end says what the answer is about.
-func (p *printing) end(span past.Span) error {
+// span is the part of the log that the answer is about.
+func (p *printing) span(span past.Span) view.HistoryEnd {
 	e := view.HistoryEnd{Until: view.ResolvedAt(span.Last.Head), Verified: p.verified}
 	if span.After != nil {
 		since := view.ResolvedAt(span.After.Head)
 		e.Since = &since
 	}
-	switch p.output {
-	case "jsonl":
-		return nil
-	case "json":
-		if p.count == 0 {
-			if _, err := io.WriteString(p.w, `{"changes":[`); err != nil {
-				return err
-			}
-		}
-		if _, err := io.WriteString(p.w, `],"span":`); err != nil {
-			return err
-		}
-		if err := process.PrintJSON(p.w, e); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(p.w, "}")
-		return err
-	}
-	return e.Line(p.w, p.count)
+	return e
 }

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +19,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func main() { os.Exit(process.Main(command())) }
+func main() { os.Exit(process.Main(command(), codeOf)) }
 
 func command() *cobra.Command {
 	root := &cobra.Command{
@@ -26,22 +28,24 @@ func command() *cobra.Command {
 		Long: `fleetlog reads the log itself and needs no running reducer. Answers go to
 standard output, notes to standard error; it never prompts.
 
-Exit status: 0 yes, 1 no, 2 could not tell.`,
+Exit status: 0 yes, 1 no, 2 could not tell, 130 interrupted. fleetlog explain 2 says more.`,
 		Args: cobra.NoArgs,
 	}
 	root.AddCommand(provisionCommand(), mirrorCommand(), headCommand(), verifyCommand(), canonicalizeCommand(), showCommand(), eventsCommand(), fsckCommand(),
 		historyCommand(), diffCommand(), traceCommand(), whyCommand(), replayCommand(), explainCommand(), schemaCommand(),
 		auditCommand(), exportCommand(), anchorCommand())
+	root.AddCommand(statusCommand(), checkCommand(), waitCommand())
 	root.SetArgs(arguments())
 	root.Version = process.Version()
 	process.EnvironmentFlags(root, "FLEETLOG")
 	return root
 }
 
-// could marks an error as "could not tell".
+// could marks an error as "could not tell", but that of a signal, which has a
+// code of its own.
 func could(err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
 	}
 	return process.Exit(process.ExitUnknown, err)
 }

@@ -30,7 +30,7 @@ type pastFlags struct {
 func (f *pastFlags) register(fs *pflag.FlagSet) {
 	f.logFlags.register(fs)
 	f.judging(fs)
-	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json", "jsonl")
+	process.OutputVar(fs, &f.output)
 }
 
 // judging registers by what artifacts are judged.

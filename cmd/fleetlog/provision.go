@@ -52,7 +52,7 @@ fleetlog provision --fleet prod --writer-key-file writer.key --continues head.js
 	cmd.Flags().Int64Var(&limits.Events, "events-max-bytes", limits.Events, "limit of the events stream in bytes")
 	cmd.Flags().Int64Var(&limits.Artifacts, "artifacts-max-bytes", limits.Artifacts, "limit of the artifacts stream in bytes")
 	cmd.Flags().IntVar(&limits.Replicas, "replicas", limits.Replicas, "copies of each stream in a cluster")
-	process.ChoiceVar(cmd.Flags(), &output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
@@ -130,7 +130,7 @@ type provisioned struct {
 }
 
 func (p provisioned) print(w io.Writer, output string) error {
-	if output == "json" {
+	if output != process.TableForm {
 		return process.PrintJSON(w, p)
 	}
 	_, err := fmt.Fprintf(w, "log %s of fleet %s\n", p.Lineage, p.Fleet)

@@ -45,6 +45,7 @@ fleetlog replay --fleet prod --trust-file trust.json --to -24h -o json`,
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.to, "to", "", "point of the log; the newest without it")
 	cmd.Flags().StringVar(&f.compare, "compare", "", "state directory of a reducer, or a file with a set")
+	completeFlag(cmd, f.live(points), "to")
 	return cmd
 }
 
@@ -82,7 +83,7 @@ func replay(cmd *cobra.Command, f *replayFlags) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = report.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), report)

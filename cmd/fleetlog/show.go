@@ -36,6 +36,7 @@ fleetlog show --state-dir /var/lib/reducer`,
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.at, "at", "", "point of the log; the newest without it")
 	cmd.Flags().StringVar(&f.stateDir, "state-dir", "", "show the state of a reducer in that directory instead of the log")
+	completeFlag(cmd, f.live(points), "at")
 	return cmd
 }
 
@@ -45,7 +46,7 @@ func show(cmd *cobra.Command, f *showFlags) error {
 		return answered(false, err)
 	}
 	shown.Judge(time.Now())
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = shown.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), shown)

@@ -26,6 +26,8 @@ fleetlog trace web-1 --fleet prod --at 2026-05-01T00:00:00Z -o json`,
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&at, "at", "", "point of the log; the newest without it")
+	cmd.ValidArgsFunction = first(f.live(hosts))
+	completeFlag(cmd, f.live(points), "at")
 	return cmd
 }
 
@@ -43,7 +45,7 @@ func trace(cmd *cobra.Command, f *pastFlags, at, host string) error {
 	if err != nil {
 		return answered(false, err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = t.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), t)

@@ -25,7 +25,7 @@ func (f *verifyFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&f.trust), "trust-file", "", "trust.json with the keys that sign releases")
 	fs.StringVar(&f.now, "now", "", "instant to judge by, RFC 3339; the present without it")
 	f.freshness.Flags(fs, "freshness-window-secs")
-	process.ChoiceVar(fs, &f.output, "output", "o", "form of the answer", "table", "json")
+	process.OutputVar(fs, &f.output)
 }
 
 func (f *verifyFlags) policy() (manifest.Policy, error) {
@@ -74,7 +74,7 @@ func judge(err error) (verdict, error) {
 func (v verdict) print(w io.Writer, output string) error {
 	var err error
 	switch {
-	case output == "json":
+	case output != process.TableForm:
 		err = process.PrintJSON(w, v)
 	case v.Verified:
 		_, err = fmt.Fprintln(w, "verified")

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/internal/process"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 	"fleetlog/producers"
 
@@ -85,7 +85,7 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 	if err := v.take(poll.Tick(cmd.Context(), policy.Now, producers.Memory{Floor: floor})); err != nil {
 		return could(err)
 	}
-	if f.output == "json" {
+	if f.output != process.TableForm {
 		err = process.PrintJSON(cmd.OutOrStdout(), v)
 	} else {
 		err = v.table(cmd.OutOrStdout())
@@ -160,7 +160,7 @@ func (v *releaseVerdict) take(r *producers.Result) error {
 }
 
 func (v releaseVerdict) table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	row := func(name string, r artifactVerdict) {
 		state, why := "verified", ""
 		if !r.Verified {

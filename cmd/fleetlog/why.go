@@ -28,6 +28,8 @@ fleetlog why stable --fleet prod --at 2026-05-01T00:00:00Z -o json`,
 	}
 	f.register(cmd.Flags())
 	cmd.Flags().StringVar(&at, "at", "", "point of the log; the newest without it")
+	cmd.ValidArgsFunction = first(f.live(channels))
+	completeFlag(cmd, f.live(points), "at")
 	return cmd
 }
 
@@ -49,7 +51,7 @@ func why(cmd *cobra.Command, f *pastFlags, at, channel string) error {
 	if err != nil {
 		return could(err)
 	}
-	if f.output == "table" {
+	if f.output == process.TableForm {
 		err = w.Table(cmd.OutOrStdout())
 	} else {
 		err = process.PrintJSON(cmd.OutOrStdout(), w)

@@ -35,6 +35,7 @@ type config struct {
 	timing      timingConfig
 	concurrency int
 	httpListen  string
+	heartbeat   process.HeartbeatFlags
 	endpoint    process.Endpoint
 	domain      string
 	logging     process.LogFlags
@@ -44,6 +45,8 @@ type sourceConfig struct {
 	controlPlane, dir, url, tokenFile string
 	tls                               process.TLSFiles
 	requestTimeout                    time.Duration
+
+	transport *process.Transport // once made; nil for a directory
 }
 
 type writerConfig struct {
@@ -76,8 +79,8 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.timing.restateEvery, "restate-every", time.Hour, "age at which an unchanged statement is written out again; 0 means at every tick")
 	fs.DurationVar(&c.timing.maxClockSkew, "max-clock-skew", time.Minute, "largest difference to the broker's clock at which ticks are recorded")
 	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
-	fs.IntVar(&c.concurrency, "concurrency", 16, "requests under way at once")
-	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz and /readyz; off unless given")
+	fs.IntVar(&c.concurrency, "concurrency", 32, "artifacts fetched at once, each by two requests")
+	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
 	fs.StringVar(&c.domain, "nats-domain", "", "JetStream domain of the log")
 	c.endpoint.Flags(fs)
 	c.logging.Register(fs)
@@ -148,6 +151,7 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.source.transport = transport
 	h := producers.HTTP{Client: &http.Client{Transport: transport}, Timeout: c.source.requestTimeout, Clock: time.Now}
 	if c.source.url == "" {
 		return producers.NewControlPlane(c.source.controlPlane, h)

@@ -1,8 +1,15 @@
 package main
 
 import (
-	"fleetlog/internal/process"
+	"cmp"
+	"crypto/x509"
+	"time"
 
+	"fleetlog/eventlog"
+	"fleetlog/internal/process"
+	"fleetlog/producers"
+
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -23,6 +30,7 @@ same log, this one stands by.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
 	c.flags(cmd.Flags())
+	c.heartbeat.Flags(cmd.Flags(), "behind every tick that was verified and recorded")
 	return cmd
 }
 
@@ -34,26 +42,70 @@ func run(cmd *cobra.Command, c *config) error {
 	if err := c.validate(true); err != nil {
 		return process.ConfigError(err)
 	}
+	heartbeat, err := c.heartbeat.Heartbeat(log)
+	if err != nil {
+		return process.ConfigError(err)
+	}
 	listener, err := process.ListenIfAsked(cmd.Context(), c.httpListen, log)
 	if err != nil {
 		return process.ConfigError(err)
 	}
-	health := process.NewHealth(prometheus.NewRegistry(), func() error { return nil })
-	poller, nc, err := c.poller(log, health.SetReady, true)
+	metrics := process.NewRegistry("poller")
+	progress := process.NewProgress(c.stuckAfter(), time.Now)
+	health := process.NewHealth(metrics, progress.Stuck)
+	s := supervised{health, process.NewNotifier(log)}
+	poller, nc, err := c.poller(log, s.ready, true)
 	if err != nil {
 		return process.ConfigError(err)
 	}
 	defer nc.Close()
+	if err := c.measure(metrics, poller, nc); err != nil {
+		return process.ConfigError(err)
+	}
 	group, ctx := errgroup.WithContext(cmd.Context())
 	if listener != nil {
 		group.Go(func() error { return process.Serve(ctx, listener, health, log) })
 	}
 	// Ready means configured and running; that the control plane answers is not
 	// part of it, or its outage would become a restart loop.
-	notifier := process.NewNotifier(log)
-	poller.Alive, poller.AliveEvery = notifier.Watchdog, notifier.WatchdogEvery()
-	notifier.Ready()
-	defer notifier.Stopping()
+	showProgress(poller, progress, s.notifier)
+	poller.Verified, poller.Committed = heartbeat.Beat, s.committed
+	s.notifier.Ready()
+	s.notifier.Status("no tick recorded yet")
+	group.Go(func() error { return heartbeat.Run(ctx) })
+	group.Go(func() error { return s.notifier.StopWith(ctx) })
 	group.Go(func() error { return poller.Run(ctx) })
 	return group.Wait()
+}
+
+// aliveEvery is how often a poller that waits shows that it still does.
+const aliveEvery = 10 * time.Second
+
+// showProgress lets a poller that is not stuck answer /healthz, and feed the
+// watchdog.
+func showProgress(poller *producers.Poller, progress *process.Progress, notifier *process.Notifier) {
+	poller.Alive = func() {
+		progress.Step()
+		notifier.Watchdog()
+	}
+	poller.AliveEvery = min(aliveEvery, cmp.Or(notifier.WatchdogEvery(), aliveEvery))
+}
+
+// stuckAfter is how long a poller that is not stuck may show nothing: a tick ends
+// by itself when its time is over, and looks at the broker, which are bounded, too,
+// come on top.
+func (c *config) stuckAfter() time.Duration {
+	return cmp.Or(c.timing.tickTimeout, c.timing.interval) + time.Minute
+}
+
+// measure registers all metrics.
+func (c *config) measure(metrics *prometheus.Registry, poller *producers.Poller, nc *nats.Conn) error {
+	trust, err := c.trustFile.Metrics()
+	if err != nil {
+		return err
+	}
+	poller.Metrics = producers.NewMetrics(c.timing.interval)
+	metrics.MustRegister(poller.Metrics, trust, c.source.transport.Metrics(),
+		process.CertificateMetrics("nats", process.LastCertificate(func() (*x509.Certificate, error) { return eventlog.ClientCertificate(nc) })))
+	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -33,6 +34,8 @@ type config struct {
 	domain        string
 	endpoint      process.Endpoint
 	logging       process.LogFlags
+
+	shown func() (*x509.Certificate, error) // to the broker; once connected
 }
 
 func (c *config) flags(fs *pflag.FlagSet) {
@@ -83,6 +86,7 @@ func (c *config) reducer(log logrus.FieldLogger, ready func(error), patient bool
 	if err != nil {
 		return nil, nil, err
 	}
+	c.shown = func() (*x509.Certificate, error) { return eventlog.ClientCertificate(nc) }
 	directory, err := state.Open(c.stateDir)
 	if err != nil {
 		nc.Close()

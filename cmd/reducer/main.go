@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(process.Main(command())) }
+func main() { os.Exit(process.Main(command(), nil)) }
 
 func command() *cobra.Command {
 	root := &cobra.Command{

@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
+	"fleetlog/consumers/view"
 	"fleetlog/internal/process"
 
 	"github.com/spf13/cobra"
@@ -11,6 +11,7 @@ import (
 
 func rebuildCommand() *cobra.Command {
 	var c config
+	var output string
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "start over from the log",
@@ -23,17 +24,18 @@ Exit status: 0 rebuilt, 2 not rebuilt.`,
 		Example: `reducer rebuild --fleet prod --state-dir /var/lib/reducer --trust-file trust.json --trust-first-use`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := rebuild(cmd, &c); err != nil {
+			if err := rebuild(cmd, &c, output); err != nil {
 				return process.Exit(process.ExitUnknown, err)
 			}
 			return nil
 		},
 	}
 	c.flags(cmd.Flags())
+	process.OutputVar(cmd.Flags(), &output)
 	return cmd
 }
 
-func rebuild(cmd *cobra.Command, c *config) (err error) {
+func rebuild(cmd *cobra.Command, c *config, output string) (err error) {
 	log, err := c.logging.New(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -49,10 +51,13 @@ func rebuild(cmd *cobra.Command, c *config) (err error) {
 	if err := reducer.Rebuild(cmd.Context()); err != nil {
 		return err
 	}
-	digest := "none"
+	var rebuilt view.Rebuilt
 	if state, _ := reducer.Current(); state.Set != nil {
-		digest = state.Set.Digest().String()
+		digest := state.Set.Digest()
+		rebuilt.SetDigest = &digest
 	}
-	_, err = fmt.Fprintln(cmd.OutOrStdout(), digest)
-	return err
+	if output != process.TableForm {
+		return process.PrintJSON(cmd.OutOrStdout(), rebuilt)
+	}
+	return rebuilt.Table(cmd.OutOrStdout())
 }

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+
+	"fleetlog/internal/tabular"
 )
 
 // Table writes the report for people.
 func (r *Report) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "%s\t%s %s\n", map[string]string{sourceLog: "LOG", sourceBundle: "BUNDLE"}[r.Source], r.Fleet, r.Lineage)
 	if r.From != nil {
 		fmt.Fprintf(table, "FROM\tseq:%d tick:%d %s\n", r.From.Seq, r.From.Tick, r.From.Time)

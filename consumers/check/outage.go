@@ -16,9 +16,9 @@ type Outage struct {
 	Reason events.Reason `json:"reason,omitzero"` // that the writer gives; absent: no poller was at work
 }
 
-// outage takes note of what was missed between two ticks; nil: nothing was.
-// Silence counts from two intervals on: a slow tick skips one.
-func (r *Report) outage(before, tick events.Head) *Outage {
+// OutageBetween is what was missed between two ticks that follow each other; nil:
+// nothing was. Silence counts from two intervals on: a slow tick skips one.
+func OutageBetween(before, tick events.Head) *Outage {
 	o := Outage{From: before.Time, To: tick.Time, Tick: tick.Number, Seq: tick.Seq}
 	interval := time.Duration(tick.Completed.IntervalMs) * time.Millisecond
 	silence := tick.Time.Time().Sub(before.Time.Time())
@@ -30,10 +30,19 @@ func (r *Report) outage(before, tick events.Head) *Outage {
 	default:
 		o.Missed = uint64(silence/interval) - 1
 	}
+	return &o
+}
+
+// outage takes note of what was missed between two ticks.
+func (r *Report) outage(before, tick events.Head) *Outage {
+	o := OutageBetween(before, tick)
+	if o == nil {
+		return nil
+	}
 	r.Missed += o.Missed
 	r.OutageCount++
 	if len(r.Outages) < maxKept {
-		r.Outages = append(r.Outages, o)
+		r.Outages = append(r.Outages, *o)
 	}
-	return &o
+	return o
 }

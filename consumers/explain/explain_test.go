@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fleetlog/consumers/explain"
+	"fleetlog/internal/process"
 )
 
 // TestEveryCodeHasAPage reads the codes out of the sources that declare them.
@@ -25,12 +26,20 @@ func TestEveryCodeHasAPage(t *testing.T) {
 		{"../../events", []string{"Reason"}},
 		{"../check", []string{"Code"}},
 		{"../audit", []string{"Code"}},
+		{"../status", []string{"Health", "ProcessState", "Reason"}},
 		{"../view", []string{"State", "Reason"}},
 	} {
 		declared(t, source.dir, source.types, codes)
 	}
+	alerts(t, codes)
 	codes["fleet-hash"], codes["host-set"] = true, true // manifest's checks are plain texts
-	if len(codes) < 55 {
+	for _, exit := range process.ExitCodes() {
+		codes[strconv.Itoa(exit.Code)] = true
+	}
+	for _, failure := range []string{"NoLog", "NoTick", "UnknownEvent"} { // of fleetlog's commands
+		codes[failure] = true
+	}
+	if len(codes) < 75 {
 		t.Errorf("found only %d codes", len(codes))
 	}
 	for code := range codes {
@@ -39,7 +48,7 @@ func TestEveryCodeHasAPage(t *testing.T) {
 			t.Errorf("%s has no page", code)
 			continue
 		}
-		if page.Means == "" || page.ClearsWhen == "" && code != "Fresh" {
+		if page.Means == "" || page.ClearsWhen == "" && code != "Fresh" && code != "0" {
 			t.Errorf("%s: page is %+v", code, page)
 		}
 	}
@@ -49,6 +58,23 @@ func TestEveryCodeHasAPage(t *testing.T) {
 			t.Errorf("%s is explained, and is no code, or twice", page.Code)
 		}
 		seen[page.Code] = true
+	}
+}
+
+// alerts adds the names of the alerts, and demands that each sends people to its
+// page.
+func alerts(t *testing.T, codes map[string]bool) {
+	t.Helper()
+	rules, err := os.ReadFile("../../deploy/prometheus/fleetlog.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range strings.Split(string(rules), "- alert: ")[1:] {
+		name, rest, _ := strings.Cut(rule, "\n")
+		codes[name] = true
+		if !strings.Contains(rest, "explain: fleetlog explain "+name+"\n") {
+			t.Errorf("%s does not say how it is explained", name)
+		}
 	}
 }
 

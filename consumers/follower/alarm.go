@@ -47,6 +47,7 @@ func (f *folding) alarm() {
 		return
 	}
 	f.alarms.told = sets
+	f.count(Divergence, 1)
 	f.Log.WithFields(f.alarms.reasons).WithFields(logrus.Fields{
 		"tick": f.head.Number, "seq": f.head.Seq, "own": own, "writer": writers,
 	}).Error("own set is not the one that the writer holds")
@@ -88,6 +89,7 @@ func (f *folding) reportNoise(noise []events.Noise) {
 		return
 	}
 	f.alarms.noise += uint64(len(noise))
+	f.count(Noise, len(noise))
 	first := noise[0]
 	f.Log.WithFields(logrus.Fields{
 		"seq": first.Seq, "subject": first.Subject, "messages": len(noise), "total": f.alarms.noise,

@@ -59,6 +59,7 @@ func TestDivergence(t *testing.T) {
 	s.serve(again)
 	s.tick()
 	r.until("alarm about the same sets anew", func() bool { return len(r.entries(alarm)) == 3 })
+	r.met(follower.Divergence, 3)
 	r.stop()
 }
 

@@ -23,6 +23,7 @@ func TestMissingArtifact(t *testing.T) {
 	restore := s.loseArtifacts()
 	r = s.start(path)
 	r.held(second.Head.Number)
+	r.met(follower.LostArtifact, 1)
 	fleet := events.ArtifactOf(second.Findings[0])
 	says := fmt.Sprintf("tick 2 waits: artifact %s: read sequence %d of nixfleet-prod-artifacts: no such message; if that is lost, start once with --accept-gap %d",
 		fleet.SHA256, fleet.Parts[0], second.Head.Seq)

@@ -39,7 +39,9 @@ func (f *folding) run(ctx context.Context) error {
 	f.look = ticker.C
 	pause := newPause(200 * time.Millisecond)
 	for ctx.Err() == nil {
+		f.waits()
 		err := f.attempt(ctx, pause.Reset)
+		f.waits()
 		var again <-chan time.Time
 		switch {
 		case ctx.Err() != nil:
@@ -156,13 +158,17 @@ func (f *folding) follow(ctx context.Context, progress func()) error {
 			if err := f.take(ctx, d.Delivery); err != nil || d.CaughtUp && f.finite {
 				return err
 			}
-			progress()
+			f.Alive(Progress{Sequence: f.head.Seq, Stored: d.Stored, CaughtUp: f.live})
+			if !d.Checked {
+				progress()
+			}
 		}
 	}
 }
 
 // interrupted says at once what waits for the end of following to be attended to.
 func (f *folding) interrupted(err error) {
+	f.waits()
 	if !f.finite && errors.Is(err, eventlog.ErrUnavailable) {
 		f.notFollowing(err)
 	}
@@ -201,6 +207,7 @@ func (f *folding) reached() Position {
 	p := Position{Lineage: f.head.Lineage, Sequence: f.head.Seq, Tick: f.head.Number, Time: f.head.Time}
 	if f.head.Completed != nil {
 		_, _, p.Diverged = f.state.Compare(f.head.Completed)
+		p.Interval = time.Duration(f.head.Completed.IntervalMs) * time.Millisecond
 	}
 	return p
 }
@@ -250,8 +257,10 @@ var errLost = errors.New("artifacts are lost")
 // the log may lag, so the tick is held until everything is there.
 func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.StatementArtifacts, error) {
 	pause := newPause(100 * time.Millisecond)
+	late := false
 	for since := f.Clock(); ; {
 		artifacts, err := f.log.StatementArtifacts(ctx, tick.Findings, f.held())
+		f.waits()
 		var missing *eventlog.ArtifactError
 		if !errors.As(err, &missing) {
 			return artifacts, err
@@ -265,6 +274,10 @@ func (f *folding) artifacts(ctx context.Context, tick *events.Tick) (*eventlog.S
 		}
 		if f.Clock().Sub(since) >= artifactPatience {
 			f.notFollowing(err)
+			if !late {
+				f.count(LostArtifact, 1)
+			}
+			late = true
 		}
 		if err := f.attend(ctx, time.After(pause.NextBackOff())); err != nil {
 			return nil, err
@@ -313,6 +326,7 @@ func (f *folding) save(now bool) error {
 		return fmt.Errorf("%w: %w", errUnsaved, err)
 	}
 	f.checkpoint, f.newest, f.unsaved, f.savedAt = saved, has, false, f.Clock()
+	f.saves(f.savedAt)
 	return nil
 }
 

@@ -165,6 +165,7 @@ func TestNoise(t *testing.T) {
 	must(t, err)
 	s.publish(m) // a valid tick a second time
 	r.until("five messages of noise", func() bool { return r.noise() == 5 })
+	r.met(follower.Noise, 5)
 	if now, p := r.Current(); now.Set != held.Set || p.Sequence != tick.Head.Seq || !r.isReady() {
 		t.Errorf("noise has changed something: %+v, %v", p, r.notReady())
 	}

@@ -41,6 +41,7 @@ func (f *folding) nextStatement(ctx context.Context) (*events.Tick, error) {
 	}
 	for seq := f.AcceptGap + 1; seq <= last; seq++ {
 		m, err := f.log.Message(ctx, seq)
+		f.waits()
 		if errors.Is(err, eventlog.ErrNoMessage) {
 			return nil, fmt.Errorf("%w: sequence %d is not there either", errNoStatement, seq)
 		}

@@ -38,6 +38,7 @@ func TestGap(t *testing.T) {
 
 	r = s.start(path)
 	r.halted(saidBy(first), fmt.Sprintf("--accept-gap %d", gap))
+	r.met(follower.Gap, 1)
 	s.setTrust(append(signer.Trust(), ' ')) // it is looked after all the same
 	r.until("trust file taken", func() bool { return len(r.entries("trust file has changed")) == 1 })
 	r.stop()

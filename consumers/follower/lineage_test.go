@@ -48,6 +48,7 @@ func TestOtherLineage(t *testing.T) {
 	s.later(time.Second)
 	r = s.start(path)
 	r.halted(saidBy(old), "--accept-lineage "+s.log.Lineage())
+	r.met(follower.OtherLog, 1)
 	s.release()
 	r.stop()
 	if c := checkpointIn(t, path); c.Lineage == s.log.Lineage() || look(t, path) != saidBy(old) {
@@ -201,6 +202,7 @@ func TestReplacedEvents(t *testing.T) {
 	}
 	r = s.start(path)
 	r.reaches(other)
+	r.met(follower.Rewritten, 1)
 	r.stop()
 	if c := checkpointIn(t, path); c.Sequence != other.Head.Seq || len(quarantined(t, path)) != 1 {
 		t.Errorf("checkpoint %+v, %v set aside", c, quarantined(t, path))
@@ -222,6 +224,7 @@ func TestDamagedState(t *testing.T) {
 			damage(t, path)
 			r = s.start(path)
 			r.reaches(last)
+			r.met(follower.DamagedState, 1)
 			r.stop()
 			c := checkpointIn(t, path)
 			if c.Set.Digest.String() != saidBy(last) || c.Floor.SignedAt != floor.SignedAt || look(t, path) != saidBy(last) {

@@ -34,7 +34,8 @@ type Config struct {
 	AcceptGap     uint64 // go on behind this sequence although messages up to it are lost
 	Clock         func() time.Time
 	Log           logrus.FieldLogger
-	Ready         func(error) // told nil while everything stored is folded, else what is wrong
+	Ready         func(error)    // told nil while everything stored is folded, else what is wrong
+	Alive         func(Progress) // called behind every step: a delivery, a check or an attempt, also one that failed; nil: nobody wants to know
 }
 
 // Reducer folds one log into one state directory.
@@ -47,6 +48,8 @@ type Reducer struct {
 	current  fold.State
 	position Position
 	followed *eventlog.Log
+	saved    time.Time
+	broken   map[Integrity]uint64
 }
 
 // Position is how far the reducer has come.
@@ -55,7 +58,15 @@ type Position struct {
 	Sequence uint64
 	Tick     uint64
 	Time     events.Time
-	Diverged bool // the newest tick's set is not this reducer's
+	Diverged bool          // the newest tick's set is not this reducer's
+	Interval time.Duration // from tick to tick, as the newest tick's poller had it; 0 while that is not known
+}
+
+// Progress is how far the reducer has come in folding what is stored.
+type Progress struct {
+	Sequence uint64 // of the newest message that is folded
+	Stored   uint64 // of the newest message in the log; 0: it cannot be read at the moment
+	CaughtUp bool   // everything stored has been folded once since the log was opened
 }
 
 // defaultTrustEvery is how often the trust file is looked at.
@@ -78,7 +89,10 @@ func NewReducer(c Config) (*Reducer, error) {
 	if c.CheckEvery == 0 {
 		c.CheckEvery = eventlog.CheckEvery
 	}
-	r := &Reducer{Config: c, rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
+	if c.Alive == nil {
+		c.Alive = func(Progress) {}
+	}
+	r := &Reducer{Config: c, broken: make(map[Integrity]uint64), rules: fold.Rules{Trust: trust, Window: c.Window, Channels: c.Channels, Scheme: c.Scheme}}
 	r.readiness = readiness{following: ErrStarting, told: ErrStarting}
 	return r, nil
 }

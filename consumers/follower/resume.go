@@ -29,6 +29,7 @@ func (r *Reducer) resume() (*folding, error) {
 	f.state = s
 	if damaged != nil {
 		f.checkpoint.Set = nil // its files are not to be counted on
+		f.count(DamagedState, 1)
 		return f, f.startOver(damaged.Error())
 	}
 	if checkpoint == nil {
@@ -96,6 +97,7 @@ func (f *folding) open(ctx context.Context) error {
 	case err != nil && !errors.Is(err, eventlog.ErrAhead):
 		return err
 	}
+	f.count(Rewritten, 1)
 	if err := f.startOver("it does not hold the event of the checkpoint any more"); err != nil {
 		return err
 	}
@@ -164,10 +166,18 @@ func (f *folding) halt(why error) error {
 	}
 	if told := f.readiness.following; told == nil || told.Error() != why.Error() {
 		f.Log.WithError(why).Error("following stopped; the last set stays served")
+		f.countHalt(why)
 	}
 	f.notFollowing(why)
 	if err := f.save(true); err != nil {
 		return err
 	}
 	return errHalted
+}
+
+// NeedsPerson tells whether a reducer that is not ready for this reason stays so
+// until somebody decides how to go on, or puts back what is lost.
+func NeedsPerson(reason error) bool {
+	var gap *eventlog.GapError
+	return errors.Is(reason, errOtherLog) || errors.As(reason, &gap)
 }

@@ -15,6 +15,7 @@ import (
 	"fleetlog/eventlog"
 	"fleetlog/events"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 	logtest "github.com/sirupsen/logrus/hooks/test"
 )
@@ -176,4 +177,12 @@ func quarantined(t testing.TB, path string) []string {
 	names, err := filepath.Glob(filepath.Join(path, "quarantine/*"))
 	must(t, err)
 	return names
+}
+
+// met demands how often that kind, and no other, was met.
+func (r *running) met(kind follower.Integrity, times uint64) {
+	r.t.Helper()
+	if diff := cmp.Diff(map[follower.Integrity]uint64{kind: times}, r.Broken()); diff != "" {
+		r.t.Errorf("met (-want +got):\n%s", diff)
+	}
 }

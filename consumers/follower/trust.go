@@ -13,6 +13,7 @@ import (
 // is nil, or until ctx ends. Errors are those of the disk.
 func (f *folding) attend(ctx context.Context, until <-chan time.Time) error {
 	for {
+		f.waits()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -25,6 +26,9 @@ func (f *folding) attend(ctx context.Context, until <-chan time.Time) error {
 		}
 	}
 }
+
+// waits is a sign of life without progress.
+func (f *folding) waits() { f.Alive(Progress{Sequence: f.head.Seq, CaughtUp: f.live}) }
 
 // lookAtTrust takes a changed trust file into force. One that is refused leaves
 // the last valid one in force, and the reducer not ready. Errors are those of

@@ -3,39 +3,91 @@ package past
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/manifest"
 )
 
-// since walks back from statement to statement to the tick that first said of a
-// leaf what the tick says now. It costs two reads for each restatement since.
-func (r *Reader) since(ctx context.Context, tick *events.Tick, leaf string) (events.Head, error) {
-	for {
-		s := tick.Completed.Statement
-		stated, err := r.Log.Ending(ctx, s.LastSeq+1)
-		if err != nil {
-			return events.Head{}, err
+// Stated is a statement and how long it was repeated.
+type Stated struct {
+	Head events.Head // of the tick that states it
+	Last events.Head // of the last tick that repeats it, or is it
+}
+
+// Back yields the statements of the log backwards, from the one that the tick
+// states or repeats on. Each costs a read or two, whatever was repeated. The error
+// is the last thing yielded; errors are those of [eventlog.Log.Before].
+func (r *Reader) Back(ctx context.Context, tick events.Head) iter.Seq2[Stated, error] {
+	return func(yield func(Stated, error) bool) {
+		for {
+			s := tick.Completed.Statement
+			head, err := r.Log.Ending(ctx, s.LastSeq+1)
+			if !yield(Stated{head, tick}, err) || err != nil {
+				return
+			}
+			before, err := r.Log.Before(ctx, s.FirstSeq)
+			if errors.Is(err, eventlog.ErrNoTick) {
+				return
+			}
+			if err != nil {
+				yield(Stated{}, err)
+				return
+			}
+			tick = before.Head
 		}
-		if stated.Completed.Stated != events.Restated {
+	}
+}
+
+// Beginning is the tick that first said of a leaf what a later one says. When
+// the walk ended before it was found, it is the earliest looked at, and Earlier.
+type Beginning struct {
+	Head    events.Head
+	Earlier bool
+}
+
+// Beginnings walks back from statement to statement to the ticks that first said
+// of each leaf what the tick says now, over no more than limit statements; 0: all.
+func (r *Reader) Beginnings(ctx context.Context, tick events.Head, leaves []string, limit int) (map[string]Beginning, error) {
+	found := make(map[string]Beginning)
+	searched := slices.Clone(leaves)
+	last, steps := tick, 0
+	for stated, err := range r.Back(ctx, tick) {
+		if err != nil {
+			return nil, err
+		}
+		last = stated.Head
+		if stated.Head.Completed.Stated != events.Restated {
+			s := stated.Head.Completed.Statement
 			statement, err := r.Log.Statement(ctx, s.FirstSeq, s.LastSeq)
 			if err != nil {
-				return events.Head{}, err
+				return nil, err
 			}
-			if f := findLeaf(statement.Findings, leaf); f == nil || f.Head().New {
-				return stated, nil
-			}
+			searched = slices.DeleteFunc(searched, func(leaf string) bool {
+				f := findLeaf(statement.Findings, leaf)
+				if f != nil && !f.Head().New {
+					return false
+				}
+				found[leaf] = Beginning{Head: last}
+				return true
+			})
 		}
-		before, err := r.Log.Before(ctx, s.FirstSeq)
-		if errors.Is(err, eventlog.ErrNoTick) {
-			return stated, nil
+		if steps++; len(searched) == 0 || steps == limit {
+			break
 		}
-		if err != nil {
-			return events.Head{}, err
-		}
-		tick = before
 	}
+	for _, leaf := range searched {
+		found[leaf] = Beginning{last, steps == limit}
+	}
+	return found, nil
+}
+
+// since is the tick that first said of a leaf what the tick says now.
+func (r *Reader) since(ctx context.Context, tick *events.Tick, leaf string) (events.Head, error) {
+	found, err := r.Beginnings(ctx, tick.Head, []string{leaf}, 0)
+	return found[leaf].Head, err
 }
 
 func findLeaf(findings []events.Finding, leaf string) events.Finding {

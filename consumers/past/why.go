@@ -183,10 +183,8 @@ func (q *question) judge(w view.Why, found view.State) view.State {
 		}
 		q.steps = append(q.steps, s)
 	}
-	if q.tick.Completed.Outcome == events.Skipped && state != view.Expired {
-		return view.Rejected
-	}
-	return state
+	skipped := skippedBy(q.findings)
+	return word(view.Fresh, state, skipped != nil && skipped.Stage != events.StageFetch)
 }
 
 // cleared is the first tick behind the point that states another condition, for

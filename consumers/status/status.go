@@ -44,21 +44,38 @@ type Status struct {
 	Signed    *Channel          `json:"fleetArtifact"` // the fleet itself, as a channel without name
 	Channels  []Channel         `json:"channels"`      // by name
 	Outages   []Outage          `json:"outages"`       // newest first, no more than asked for
-	Recent    []view.Resolved   `json:"recent"`        // ticks that stated something else, newest first
+	Recent    []Tick            `json:"recent"`        // that stated something else than those before, newest first
 	Resolved  *view.Resolved    `json:"resolved"`      // the newest tick
 	Stream    *Stream           `json:"stream"`        // nil: the broker cannot be asked
 	Verified  bool              `json:"verified"`      // by this program, under a trust file of its own
-	Problems  map[string]string `json:"problems"`      // by what could not be found out: why
+	Problems  map[string]string `json:"problems"`      // by what could not be found out: why; never nil
 }
+
+// The processes of a [Status].
+const (
+	Poller  = "poller"
+	Reducer = "reducer"
+	Broker  = "broker"
+)
 
 // Process is one of poller, reducer and broker.
 type Process struct {
 	Name        string        `json:"name"`
+	URL         string        `json:"url,omitzero"` // that was asked; absent: as the log or the broker tells
 	State       ProcessState  `json:"state"`
 	LastAttempt *events.Time  `json:"lastAttempt,omitzero"`
 	LastSuccess *events.Time  `json:"lastSuccess,omitzero"`
+	IntervalMs  uint64        `json:"intervalMs,omitzero"` // of a poller: from tick to tick, as it says
 	Reason      events.Reason `json:"reason,omitzero"`
 	Note        string        `json:"note,omitzero"`
+}
+
+// Tick is what a tick says of itself.
+type Tick struct {
+	view.Resolved
+	Outcome  events.Outcome  `json:"outcome"`
+	Severity events.Severity `json:"severity"`
+	Message  string          `json:"message"`
 }
 
 // Channel is how one channel stands.
@@ -74,24 +91,29 @@ type Channel struct {
 	State            view.State        `json:"state"`
 	Reason           events.Reason     `json:"reason,omitzero"`
 	Detail           string            `json:"detail,omitzero"`
-	Since            *view.Resolved    `json:"since,omitzero"` // the state's finding has been said from this tick on
+	Since            *view.Resolved    `json:"since,omitzero"`   // what was found has been said from this tick on; absent where nothing is wrong with it
+	Earlier          bool              `json:"earlier,omitzero"` // or from an earlier one: Since is as far as was looked back
 	InSet            bool              `json:"inSet"`
 }
 
-// Outage is a span of ticks that were skipped or missed.
+// Outage is a span of ticks that were skipped, or due and not recorded.
 type Outage struct {
-	From   events.Time   `json:"from"`
-	Until  *events.Time  `json:"until"` // time of the first verified tick behind it; nil: it lasts
-	Ticks  uint64        `json:"ticks"`
-	Reason events.Reason `json:"reason"`
+	From    events.Time   `json:"from"`             // of the first tick that was skipped, or of the last one recorded
+	Earlier bool          `json:"earlier,omitzero"` // it began before From, which is as far as was looked back
+	Until   *events.Time  `json:"until"`            // of the first tick behind it; nil: it lasts
+	Ticks   uint64        `json:"ticks"`
+	Skipped bool          `json:"skipped"`         // the ticks are recorded: the poller was at work
+	Reason  events.Reason `json:"reason,omitzero"` // of the first tick, or that the writer gives; absent: no poller was at work
 }
 
 // Stream is what the broker says of the events stream and its artifacts.
 type Stream struct {
-	Name         string `json:"name"`
-	Lineage      string `json:"lineage"`
-	LastSequence uint64 `json:"lastSequence"`
-	Bytes        uint64 `json:"bytes"`    // of both streams
-	MaxBytes     uint64 `json:"maxBytes"` // of both streams
-	Replicas     int    `json:"replicas"`
+	Name                 string `json:"name"`
+	Lineage              string `json:"lineage"`
+	LastSequence         uint64 `json:"lastSequence"`
+	ArtifactLastSequence uint64 `json:"artifactLastSequence"`
+	Bytes                uint64 `json:"bytes"`       // of both streams
+	MaxBytes             uint64 `json:"maxBytes"`    // of both streams
+	UsedPercent          int    `json:"usedPercent"` // of the fuller one
+	Replicas             int    `json:"replicas"`
 }

@@ -34,7 +34,7 @@ func (v *Version) Short() string {
 	}
 	commit := "-"
 	if v.Commit != nil && *v.Commit != "" {
-		commit = plain(cut(*v.Commit, 8))
+		commit = Plain(cut(*v.Commit, 8))
 	}
 	return commit + "/" + v.Hash.String()[:8]
 }
@@ -148,7 +148,7 @@ func (c Change) Note() string {
 	if c.To != nil && !c.From.same(c.To) {
 		parts = append(parts, fmt.Sprintf("signed %s%s", c.To.SignedAt, by(c.To.Key)))
 		if c.To.Commit != nil && *c.To.Commit != "" {
-			parts = append(parts, "commit "+plain(*c.To.Commit))
+			parts = append(parts, "commit "+Plain(*c.To.Commit))
 		}
 	}
 	return strings.Join(parts, "; ")
@@ -160,7 +160,7 @@ func (c Condition) text() string {
 		return "earlier manifest kept: " + string(c.Reason)
 	}
 	text := strings.TrimSpace(c.Event + " " + string(c.Reason))
-	return plain(strings.Trim(text+": "+c.Detail, ": "))
+	return Plain(strings.Trim(text+": "+c.Detail, ": "))
 }
 
 // HistoryEnd is the part of the log that a history is of.

@@ -7,8 +7,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -141,7 +141,7 @@ func union[K cmp.Ordered, V any](a, b map[K]V) []K {
 
 // Table writes the differences for people.
 func (d Diff) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	if d.Same {
 		fmt.Fprintf(table, "no difference\n")
 	}
@@ -161,7 +161,7 @@ func (d Diff) Table(w io.Writer) error {
 	}
 	heading(table, len(d.Settings), "SETTING\tVALUE")
 	for _, s := range d.Settings {
-		fmt.Fprintf(table, "%s\t%s -> %s\n", plain(s.Path), valueText(s.From), valueText(s.To))
+		fmt.Fprintf(table, "%s\t%s -> %s\n", Plain(s.Path), valueText(s.From), valueText(s.To))
 	}
 	heading(table, len(d.Keys), "SIGNED\tKEY")
 	for _, k := range d.Keys {
@@ -198,7 +198,7 @@ func (h HostDiff) moved(of func(Told) string) string {
 
 func (t Told) channel() string { return fmt.Sprintf("%q", t.Channel) }
 func (t Told) wave() string    { return fmt.Sprint(t.Wave) }
-func (t Told) closure() string { return plain(t.Closure) }
+func (t Told) closure() string { return Plain(t.Closure) }
 
 func digestText(d *manifest.Digest) string {
 	if d == nil {
@@ -226,12 +226,12 @@ func valueText(v jsontext.Value) string {
 	if len(text) < len(v) {
 		text += "..."
 	}
-	return plain(text)
+	return Plain(text)
 }
 
 func keyText(key string) string {
 	if key == "" {
 		return "none"
 	}
-	return plain(key)
+	return Plain(key)
 }

@@ -3,9 +3,9 @@ package view
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -34,7 +34,7 @@ func (c HostChange) Line(w io.Writer) error {
 	if v := c.Rollout; v != nil {
 		closure += fmt.Sprintf("; signed %s%s", v.SignedAt, by(v.Key))
 		if v.Commit != nil && *v.Commit != "" {
-			closure += " commit " + plain(*v.Commit)
+			closure += " commit " + Plain(*v.Commit)
 		}
 	}
 	_, err := fmt.Fprintf(w, "%s %-8d %-9d %-16s %-5s %s\n", c.Time, c.Tick, c.Seq, channel, wave, closure)
@@ -88,7 +88,7 @@ func LinkOf(f events.Finding, seq uint64) *Link {
 
 // Table writes the way down for people.
 func (t Trace) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "host\t%q\n", t.Host)
 	if t.Told == nil {
 		fmt.Fprintf(table, "  closure\tnone: %s\n", Condition{Reason: t.Reason, Detail: t.Detail}.text())
@@ -97,7 +97,7 @@ func (t Trace) Table(w io.Writer) error {
 		fmt.Fprintf(table, "  channel\t%q, wave %d\n", t.Told.Channel, t.Told.Wave)
 	}
 	if t.Rollout != nil {
-		fmt.Fprintf(table, "rollout\t%s\n", plain(t.Rollout.RolloutID))
+		fmt.Fprintf(table, "rollout\t%s\n", Plain(t.Rollout.RolloutID))
 		t.Rollout.lines(table, "manifest hash")
 	}
 	if t.Fleet != nil {
@@ -114,5 +114,5 @@ func (t Trace) Table(w io.Writer) error {
 
 func (l *Link) lines(w io.Writer, hash string) {
 	fmt.Fprintf(w, "  %s\t%s\n  bytes\tsha256 %s\n", hash, l.Hash, l.SHA256)
-	fmt.Fprintf(w, "  signed\t%s%s (%s)\n  signature\t%x\n  event\tseq:%d\n", l.SignedAt, by(l.Key), plain(l.Algorithm), l.Signature, l.Seq)
+	fmt.Fprintf(w, "  signed\t%s%s (%s)\n  signature\t%x\n  event\tseq:%d\n", l.SignedAt, by(l.Key), Plain(l.Algorithm), l.Signature, l.Seq)
 }

@@ -5,8 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 
 	"github.com/go-json-experiment/json"
@@ -65,7 +65,7 @@ func (r Replay) OK() bool {
 
 // Table writes the answer for people.
 func (r Replay) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	fmt.Fprintf(table, "FOLDED\t%d ticks, %d statements\n", r.Ticks, r.Folded)
 	fmt.Fprintf(table, "SET\t%s\n", digestText(r.SetDigest))
 	r.Log.lines(table, "LOG")
@@ -90,10 +90,10 @@ func (c Comparison) lines(w io.Writer, name string) {
 		fmt.Fprintf(w, "  from\t%s on\n", c.First)
 	}
 	if c.Fleet != "" {
-		fmt.Fprintf(w, "  fleet\trefused here: %s\n", plain(c.Fleet))
+		fmt.Fprintf(w, "  fleet\trefused here: %s\n", Plain(c.Fleet))
 	}
 	for _, channel := range slices.Sorted(maps.Keys(c.Channels)) {
-		fmt.Fprintf(w, "  %q\trefused here: %s\n", channel, plain(c.Channels[channel]))
+		fmt.Fprintf(w, "  %q\trefused here: %s\n", channel, Plain(c.Channels[channel]))
 	}
 }
 
@@ -111,4 +111,15 @@ func ParseSet(data []byte) (Set, error) {
 		return Set{}, fmt.Errorf("read set: it does not say of which point it is")
 	}
 	return Set{SetDigest: said.SetDigest, Resolved: *said.Resolved}, nil
+}
+
+// Rebuilt is the set that a reducer has folded anew; nil is none.
+type Rebuilt struct {
+	SetDigest *manifest.Digest `json:"setDigest"`
+}
+
+// Table writes the digest alone.
+func (r Rebuilt) Table(w io.Writer) error {
+	_, err := fmt.Fprintln(w, digestText(r.SetDigest))
+	return err
 }

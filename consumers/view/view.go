@@ -9,11 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -140,12 +140,12 @@ func by(key string) string {
 	if key == "" {
 		return ""
 	}
-	return " by " + plain(key)
+	return " by " + Plain(key)
 }
 
-// plain quotes what would not stay one word of one line in a terminal: the texts
+// Plain quotes what would not stay one word of one line in a terminal: the texts
 // are those of artifacts.
-func plain(s string) string {
+func Plain(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return strconv.QuoteToASCII(s)
 	}
@@ -154,7 +154,7 @@ func plain(s string) string {
 
 // Table writes the set for people.
 func (v Set) Table(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabular.New(w)
 	if v.Fleet == nil {
 		fmt.Fprintf(table, "no set\n")
 	} else {
@@ -165,14 +165,14 @@ func (v Set) Table(w io.Writer) error {
 		fmt.Fprintf(table, "CHANNEL\tROLLOUT\tHOSTS\tSIGNED\n")
 		for _, name := range slices.Sorted(maps.Keys(v.Rollouts)) {
 			r := v.Rollouts[name]
-			fmt.Fprintf(table, "%q\t%s\t%d\t%s\n", name, plain(r.RolloutID), r.Hosts, r.SignedAt)
+			fmt.Fprintf(table, "%q\t%s\t%d\t%s\n", name, Plain(r.RolloutID), r.Hosts, r.SignedAt)
 		}
 		for _, name := range v.Without {
 			fmt.Fprintf(table, "%q\tnot covered by trust any more\n", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Refused)) {
-		fmt.Fprintf(table, "%q\trefused here: %s\n", name, plain(v.Refused[name]))
+		fmt.Fprintf(table, "%q\trefused here: %s\n", name, Plain(v.Refused[name]))
 	}
 	how := how(v.Verified)
 	if v.Fleet == nil && !v.Verified {

@@ -5,10 +5,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"fleetlog/events"
+	"fleetlog/internal/tabular"
 	"fleetlog/manifest"
 )
 
@@ -58,7 +58,7 @@ func (w Why) Table(out io.Writer) error {
 	if w.InSet {
 		in = "in the set as " + w.Rollout.long()
 	}
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	table := tabular.New(out)
 	fmt.Fprintf(table, "%q is %s, %s, since %s (%s)\n\n", w.Channel, w.State, in, w.Since, ago(w.Since, w.Resolved))
 	for i, s := range w.Steps {
 		verdict := "ok"
@@ -66,7 +66,7 @@ func (w Why) Table(out io.Writer) error {
 			verdict = "NO"
 		}
 		text := strings.Trim(string(s.Reason)+": "+s.Detail, ": ")
-		fmt.Fprintf(table, "%d %s\t%s\tseq:%d\tsince %s\t%s\n", i+1, plain(s.Event), verdict, s.Seq, s.Since.Time, plain(text))
+		fmt.Fprintf(table, "%d %s\t%s\tseq:%d\tsince %s\t%s\n", i+1, Plain(s.Event), verdict, s.Seq, s.Since.Time, Plain(text))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (w Why) Table(out io.Writer) error {
 			fmt.Fprintf(out, "\n%d clears when: %s", i+1, s.ClearsWhen)
 		}
 		if s.Reason != "" {
-			fmt.Fprintf(out, "\n  more: fleetlog explain %s", plain(string(s.Reason)))
+			fmt.Fprintf(out, "\n  more: fleetlog explain %s", Plain(string(s.Reason)))
 		}
 	}
 	if slices.ContainsFunc(w.Steps, func(s Step) bool { return s.ClearsWhen != "" || s.Reason != "" }) {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"fleetlog/consumers/fold"
+	"fleetlog/consumers/web"
+	"fleetlog/eventlog"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/internal/process"
 
@@ -39,7 +41,10 @@ func newSite(t *testing.T, h *held, r fleetsim.Release, now time.Time) *site {
 	}
 	s := &site{pki: pki, theirs: plane.URL(), dir: t.TempDir()}
 	must(t, pki.WriteServer(s.dir))
-	s.ours = "https://" + serveTLS(t, s.dir, server(h, now).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	reducer := server(h, now)
+	reducer.Look = says(web.Seen{})
+	reducer.Log = func() *eventlog.Log { return nil }
+	s.ours = "https://" + serveTLS(t, s.dir, reducer.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "rest "+r.URL.Path)
 	})))
 	return s
@@ -137,7 +142,9 @@ func TestCertificates(t *testing.T) {
 	lasting, expiring := s.client(t, s.pki, time.Now().Add(3*time.Hour)), s.client(t, s.pki, time.Now().Add(time.Hour))
 	for path, want := range map[string][3]int{
 		"/healthz": {200, 200, 200}, "/readyz": {200, 401, 401}, "/metrics": {200, 401, 401}, "/v1/set": {200, 401, 401},
-		"/v1/fleet.resolved": {200, 401, 401}, "/": {200, 401, 401},
+		"/v1/fleet.resolved": {200, 401, 401}, "/elsewhere": {200, 401, 401}, "/": {200, 401, 401}, "/page.css": {200, 401, 401},
+		"/page.js": {200, 401, 401}, "/explain/": {200, 401, 401}, "/explain/Stale": {200, 401, 401}, "/v1/status": {200, 401, 401},
+		"/v1/history": {503, 401, 401}, "/v1/events": {503, 401, 401},
 	} {
 		for i, client := range []*http.Client{lasting, expiring, stranger(t)} {
 			got := ask(t, client, http.MethodGet, s.ours+path)

@@ -1,21 +1,32 @@
 package web
 
 import (
+	"errors"
 	"math"
+	"strings"
 	"time"
 
+	"fleetlog/consumers/follower"
+	"fleetlog/eventlog"
 	"fleetlog/manifest"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics collects what a server's source holds, at the moment of being asked.
-// Series without a channel are there from the start; a channel's are there while
-// the fleet has hosts in it, whether its manifest is verified or not. Times are
-// absolute, in seconds; 0 stands for never, +Inf for no end.
+// Metrics collects what a server's source holds, at the moment of being asked; no
+// broker is asked for it. Series without a channel are there from the start; a
+// channel's are there while the fleet has hosts in it, whether its manifest is
+// verified or not. Times are absolute, in seconds; 0 stands for never, +Inf for no
+// end.
 type Metrics struct {
 	Server  *Server
-	Version string
+	Reducer Reducer
+}
+
+// Reducer tells of itself what is not part of its set.
+type Reducer interface {
+	Saved() time.Time
+	Broken() map[follower.Integrity]uint64
 }
 
 type desc = *prometheus.Desc
@@ -26,9 +37,11 @@ func describe(name, help string, labels ...string) desc {
 
 // descriptions are all metrics by what they are about.
 type descriptions struct {
-	sequence, tick, lastApplied, caughtUp, diverged, build desc
-	fleetSigned, fleetExpires                              desc
-	signed, expires, window, verified                      desc
+	sequence, tick, lastApplied, caughtUp, diverged desc
+	interval, checkpoint, integrity                 desc
+	lastSequence, bytes, maxBytes, drift            desc
+	fleetSigned, fleetExpires                       desc
+	signed, expires, window, verified               desc
 }
 
 func described() descriptions {
@@ -38,7 +51,13 @@ func described() descriptions {
 		lastApplied:  describe("reducer_last_applied_timestamp_seconds", "Time of the newest tick that is served, as its poller had it."),
 		caughtUp:     describe("reducer_caught_up", "1 while everything in the log is folded and nothing keeps the next tick from it, else 0."),
 		diverged:     describe("reducer_diverged", "1 while the poller holds another set than this reducer, else 0."),
-		build:        describe("reducer_build_info", "Version of the program; always 1.", "version"),
+		interval:     describe("reducer_tick_interval_seconds", "Time from tick to tick, as the poller of the newest tick that is served had it; 0 while that is not known."),
+		checkpoint:   describe("reducer_checkpoint_timestamp_seconds", "When this process made its newest checkpoint."),
+		integrity:    describe("reducer_integrity_errors_total", "What a log or a state directory should never have, by kind.", "kind"),
+		lastSequence: describe("reducer_stream_last_sequence", "Sequence of the newest message in the log, as the broker said last."),
+		bytes:        describe("stream_bytes", "Size of the stream, as the broker said last.", "stream"),
+		maxBytes:     describe("stream_max_bytes", "Size that the stream may have.", "stream"),
+		drift:        describe("stream_config_drift", "1 while the stream has settings that would lose history, else 0.", "stream"),
 		fleetSigned:  describe("fleet_signed_timestamp_seconds", "When the fleet of the set was signed."),
 		fleetExpires: describe("fleet_expires_timestamp_seconds", "When the fleet of the set is past its window."),
 		signed:       describe("channel_signed_timestamp_seconds", "When the channel's manifest in the set was signed.", "channel"),
@@ -52,7 +71,8 @@ func described() descriptions {
 func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	d := described()
 	for _, one := range []desc{
-		d.sequence, d.tick, d.lastApplied, d.caughtUp, d.diverged, d.build, d.fleetSigned, d.fleetExpires, d.signed, d.expires, d.window, d.verified,
+		d.sequence, d.tick, d.lastApplied, d.caughtUp, d.diverged, d.interval, d.checkpoint, d.integrity,
+		d.lastSequence, d.bytes, d.maxBytes, d.drift, d.fleetSigned, d.fleetExpires, d.signed, d.expires, d.window, d.verified,
 	} {
 		to <- one
 	}
@@ -70,8 +90,37 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	gauge(d.lastApplied, seconds(at.Time.Time()))
 	gauge(d.caughtUp, truth(m.Server.Ready() == nil))
 	gauge(d.diverged, truth(at.Diverged))
-	gauge(d.build, 1, m.Version)
-	held := m.Server.release(state.Set)
+	gauge(d.interval, at.Interval.Seconds())
+	gauge(d.checkpoint, seconds(m.Reducer.Saved()))
+	broken := m.Reducer.Broken()
+	for _, kind := range follower.Integrities() {
+		to <- prometheus.MustNewConstMetric(d.integrity, prometheus.CounterValue, float64(broken[kind]), string(kind))
+	}
+	m.collectStreams(at, d, gauge)
+	m.collectSet(state.Set, d, gauge)
+}
+
+// collectStreams sends what the broker has said when it was asked last. A tick
+// that has come since is behind what it said.
+func (m *Metrics) collectStreams(at follower.Position, d descriptions, gauge func(desc, float64, ...string)) {
+	var events, artifacts eventlog.StreamState
+	var drift *eventlog.DriftError
+	if m.Server.Log != nil {
+		if log := m.Server.Log(); log != nil {
+			events, artifacts = log.Streams()
+		}
+	}
+	drifted := errors.As(m.Server.Ready(), &drift)
+	gauge(d.lastSequence, float64(max(events.Last, at.Sequence)))
+	for stream, state := range map[string]eventlog.StreamState{"events": events, "artifacts": artifacts} {
+		gauge(d.bytes, float64(state.Bytes), stream)
+		gauge(d.maxBytes, float64(max(0, state.MaxBytes)), stream)
+		gauge(d.drift, truth(drifted && strings.HasSuffix(drift.Stream, "-"+stream)), stream)
+	}
+}
+
+func (m *Metrics) collectSet(set *manifest.Set, d descriptions, gauge func(desc, float64, ...string)) {
+	held := m.Server.release(set)
 	if held == nil {
 		gauge(d.fleetSigned, 0)
 		gauge(d.fleetExpires, 0)

@@ -30,8 +30,11 @@ type Server struct {
 	Clock  func() time.Time
 	Ready  func() error // why the source may be behind the log; nil while it is not
 
-	Log       func() *eventlog.Log // that the source follows, nil while it is not open; a nil func: no /v1/events
+	Log       func() *eventlog.Log // that the source follows, nil while it is not open; a nil func: no /v1/events, no /v1/history
 	KeepAlive time.Duration        // how often a client that listens is written to; 0: 15 s
+
+	Fleet string // its name, for people
+	Look  Look   // nil: no page and no /v1/status
 
 	newest atomic.Pointer[release]
 }
@@ -47,8 +50,9 @@ const StateHeader = "X-Fleetlog-State"
 // certificate, and without a set everything is 503. What they add are an ETag of
 // body and signature together, so that either route of a pair that was signed
 // anew has a new one, and [StateHeader]. All routes of one answer are of one
-// set: an id that left the set is 404. /v1/set says what is held, and /v1/events
-// streams the log.
+// set: an id that left the set is 404. /v1/set says what is held, /v1/events
+// streams the log, /v1/history says what changed in it, and /v1/status how things
+// stand; the page at / shows that to people.
 //
 // Over TLS everything but /healthz demands a client certificate that has not
 // expired and has a common name; that it is of the right authority is the
@@ -61,6 +65,12 @@ func (s *Server) Handler(rest http.Handler) http.Handler {
 	mux.Handle("/v1/set", inProtocol(s.authenticated(read(s.set))))
 	if s.Log != nil {
 		mux.Handle("/v1/events", inProtocol(s.authenticated(read(s.events()))))
+		mux.Handle("/v1/history", inProtocol(s.authenticated(read(s.history()))))
+	}
+	if s.Look != nil {
+		seen := s.share()
+		mux.Handle("/v1/status", inProtocol(s.authenticated(read(s.status(seen)))))
+		s.pages(mux, seen)
 	}
 	return mux
 }

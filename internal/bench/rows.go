@@ -13,10 +13,16 @@ type row struct {
 
 // rows are all of them, in the order of the table.
 var rows = []row{
+	{Name: "changed tick, 5 ms a request, 10 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-10", Faster: true, Must: 6, Aim: 9},
+	{Name: "changed tick, 5 ms a request, 100 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-100", Faster: true, Must: 15, Aim: 23},
+	{Name: "changed tick, 5 ms a request, 1,000 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-1000", Faster: true, Must: 20, Aim: 35},
+	{Name: "changed tick, 0 ms, 100 channels, 10,000 hosts", Peer: "one request after the other", Benchmark: "Poll/0ms-100", Faster: true, Must: 2, Aim: 4},
+	{Name: "unchanged tick, 0 ms, 100 channels, 10,000 hosts, processor time", Peer: "changed tick", Benchmark: "PollUnchanged", Must: 0.6, Aim: 0.35},
 	{Name: "append of a tick of 14 messages, artifacts stored", Peer: "bare batch of 14", Benchmark: "Append/statement", Must: 1.3, Aim: 1.1},
 	{Name: "append of an unchanged tick", Peer: "bare fenced publish", Benchmark: "Append/unchanged", Must: 1.5, Aim: 1.2},
 	{Name: "follow 1,000,000 events to a fixed end, judged and decoded", Peer: "raw ordered consumer", Benchmark: "Follow", Faster: true, Must: 0.6, Aim: 0.85},
 	{Name: "tick, set digest and statement's bounds at a point of 1,000,000 ticks", Peer: "one direct read", Benchmark: "At", Must: 10, Aim: 5},
 	{Name: "commit until current is the new set, one of 100 channels changed", Peer: "writing and syncing the same files", Benchmark: "Swap", Must: 5, Aim: 2},
 	{Name: "disk for two weeks of 12 channels and 1,000 hosts, signed anew every hour", Peer: "the artifacts as they are served", Benchmark: "Keep", Must: 0.25, Aim: 0.1},
+	{Name: "poll of a changed tick until the last of 1,000 followers has it", Peer: "one follower", Benchmark: "Followers", Must: 200, Aim: 50},
 }

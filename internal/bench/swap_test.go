@@ -43,10 +43,11 @@ func BenchmarkSwap(b *testing.B) {
 // changing is a writer of a release that changes.
 type changing struct {
 	*scene
-	writer  *eventlog.Writer
-	release fleetsim.Release
-	memory  producers.Memory
-	poll    producers.Poll
+	writer   *eventlog.Writer
+	release  fleetsim.Release
+	memory   producers.Memory
+	poll     producers.Poll
+	channels int
 }
 
 func (s *scene) changing(hosts, channels int) *changing {
@@ -55,7 +56,7 @@ func (s *scene) changing(hosts, channels int) *changing {
 	s.must(err)
 	writer, err := s.log.NewWriter(s.Context(), func(uint64, uint64) {})
 	s.must(err)
-	w := &changing{scene: s, writer: writer, release: release, poll: producers.Poll{
+	w := &changing{scene: s, writer: writer, release: release, channels: channels, poll: producers.Poll{
 		Source: producers.NewDirectory(release), Concurrency: 1, Window: manifest.Unlimited,
 		Trust: func() ([]byte, error) { return s.signer.Trust(), nil },
 	}}
@@ -65,9 +66,9 @@ func (s *scene) changing(hosts, channels int) *changing {
 
 // change signs one channel's manifest anew, with another time in it.
 func (w *changing) change(n int) {
-	channel := n % 100
+	channel := n % w.channels
 	name := "rollouts/" + fleetsim.ChannelName(channel) + "@" + fmt.Sprintf("%040x", 1) + ".json"
-	before, after := w.signedAt(n/100), w.signedAt(n/100+1)
+	before, after := w.signedAt(n/w.channels), w.signedAt(n/w.channels+1)
 	body := bytes.Replace(w.release[name].Data, before, after, 1)
 	if bytes.Equal(body, w.release[name].Data) {
 		w.Fatalf("%s was not signed at %s", name, before)

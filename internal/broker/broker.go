@@ -6,6 +6,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -63,6 +64,7 @@ type Broker struct {
 	lock   *durable.Lock
 	logger *logger
 	health func(error)
+	shown  *x509.Certificate // to clients; nil without TLS
 
 	starting  sync.WaitGroup
 	inCluster bool
@@ -101,12 +103,16 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store directory %s is in use by another server: %w", options.StoreDir, err)
 	}
+	shown, err := certificateOf(options)
+	if err != nil {
+		return nil, errors.Join(&ConfigError{err}, lock.Unlock())
+	}
 	s, err := server.NewServer(options)
 	if err != nil {
 		return nil, errors.Join(&ConfigError{err}, lock.Unlock())
 	}
 	b := &Broker{
-		config: c, server: s, lock: lock, logger: &logger{log: c.Log}, health: c.Health,
+		config: c, server: s, lock: lock, logger: &logger{log: c.Log}, health: c.Health, shown: shown,
 		inCluster: options.Cluster.Port != 0, bound: readyTimeout,
 	}
 	if b.health == nil {
@@ -114,6 +120,17 @@ func New(c Config) (*Broker, error) {
 	}
 	s.SetLoggerV2(b.logger, false, false, false)
 	return b, nil
+}
+
+func certificateOf(o *server.Options) (*x509.Certificate, error) {
+	if o.TLSConfig == nil || len(o.TLSConfig.Certificates) == 0 {
+		return nil, nil
+	}
+	c, err := x509.ParseCertificate(o.TLSConfig.Certificates[0].Certificate[0])
+	if err != nil {
+		return nil, fmt.Errorf("certificate of the server: %w", err)
+	}
+	return c, nil
 }
 
 // options are the server's: those of the file, then those given, then defaults.

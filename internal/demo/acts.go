@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -13,11 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
-	"fleetlog/internal/corpus"
 	"fleetlog/internal/durable"
-	"fleetlog/internal/fleetsim"
 
 	"github.com/go-json-experiment/json"
 )
@@ -37,18 +33,12 @@ const writerFile = "writer.key"
 // start brings everything up.
 func (s *stage) start(ctx context.Context) error {
 	for _, name := range []string{firstRelease, secondRelease} {
-		if err := s.unpack(name); err != nil {
+		if err := unpack(name, s.dir); err != nil {
 			return err
 		}
 	}
-	pki, err := fleetsim.NewPKI(time.Now())
-	if err != nil {
-		return err
-	}
-	if s.tls, err = pki.WriteClient(s.dir, time.Now().Add(time.Hour)); err != nil {
-		return err
-	}
-	if err := pki.WriteServer(s.dir); err != nil {
+	var err error
+	if s.tls, err = issue(s.dir); err != nil {
 		return err
 	}
 	if err := s.publish(firstRelease); err != nil {
@@ -84,26 +74,6 @@ func (s *stage) logArgs(command string, more ...string) []string {
 	return append([]string{command, "--fleet", "demo", "--nats-url", s.url()}, more...)
 }
 
-// unpack writes a release of the corpus, and the trust file that covers it.
-func (s *stage) unpack(name string) error {
-	files, err := corpus.FS()
-	if err != nil {
-		return err
-	}
-	release, err := fs.Sub(files, "releases/"+name+"/releases")
-	if err != nil {
-		return err
-	}
-	if err := os.CopyFS(s.path(name), release); err != nil {
-		return err
-	}
-	trust, err := fs.ReadFile(files, "releases/"+name+"/trust.json")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(s.path("trust.json"), trust, 0o600)
-}
-
 // publish makes the control plane serve the release from the next request on.
 func (s *stage) publish(name string) error {
 	return durable.ReplaceSymlink(name, s.path("served"))
@@ -114,7 +84,7 @@ func (s *stage) startControlPlane() error {
 	if err != nil {
 		return err
 	}
-	_, err = s.run("plane    |", self, "control-plane", s.dir, strconv.Itoa(s.plane))
+	_, err = s.run("plane    |", self, "control-plane", "--port", strconv.Itoa(s.plane), s.dir)
 	return err
 }
 
@@ -327,19 +297,4 @@ func (s *stage) lookAround() {
 	} {
 		s.show("$", line)
 	}
-}
-
-// controlPlane serves DIR/served until ctx ends; it is a process of its own.
-func controlPlane(ctx context.Context, dir, port string) (err error) {
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		return err
-	}
-	plane, err := fleetsim.StartFromFiles(ctx, dir, n)
-	if err != nil {
-		return err
-	}
-	plane.SetRelease(os.DirFS(filepath.Join(dir, "served")))
-	<-ctx.Done()
-	return plane.Close()
 }

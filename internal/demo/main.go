@@ -1,7 +1,8 @@
 // Command demo runs the whole path on a real release, narrated: a NATS server, a
 // simulated control plane over mutual TLS, a poller and a reducer, each a process
 // of its own on loopback. It ends by itself and leaves nothing behind; with
-// --keep it stays up until it is interrupted.
+// --keep it stays up until it is interrupted. demo control-plane DIR runs the
+// control plane alone, for a deployment that is put together by hand.
 package main
 
 import (
@@ -28,8 +29,8 @@ func main() {
 // run is the demo, or the control plane that the demo starts as a process of
 // its own.
 func run(ctx context.Context) error {
-	if len(os.Args) == 4 && os.Args[1] == "control-plane" {
-		return controlPlane(ctx, os.Args[2], os.Args[3])
+	if len(os.Args) > 1 && os.Args[1] == "control-plane" {
+		return controlPlane(ctx, os.Args[2:])
 	}
 	keep := flag.Bool("keep", false, "stay up after the last step, and print how to look around")
 	flag.Parse()

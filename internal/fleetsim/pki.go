@@ -28,14 +28,17 @@ type PKI struct {
 	serial int64
 }
 
-// NewPKI makes an authority whose certificates are valid for a day around now.
+// Life is how long an authority and the certificates of its servers are valid.
+const Life = 90 * 24 * time.Hour
+
+// NewPKI makes an authority that is valid from the day before now on, for [Life].
 func NewPKI(now time.Time) (*PKI, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make CA: %w", err)
 	}
 	p := &PKI{key: key, now: now}
-	template := p.template("fleetlog simulated CA", now.Add(24*time.Hour))
+	template := p.template("fleetlog simulated CA", now.Add(Life))
 	template.IsCA, template.BasicConstraintsValid = true, true
 	template.KeyUsage = x509.KeyUsageCertSign
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -69,7 +72,7 @@ func (p *PKI) issue(template *x509.Certificate) (tls.Certificate, error) {
 
 // server is the control plane's side of the connection.
 func (p *PKI) server() (*tls.Config, error) {
-	template := p.template("localhost", p.now.Add(24*time.Hour))
+	template := p.template("localhost", p.now.Add(Life))
 	template.DNSNames, template.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	certificate, err := p.issue(template)

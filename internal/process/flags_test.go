@@ -62,7 +62,7 @@ func TestEnvironmentFlags(t *testing.T) {
 			cmd := environmentTree(&seen)
 			cmd.SetArgs(strings.Fields(c.args))
 			cmd.SetErr(t.Output())
-			if code := execute(t.Context(), cmd); code != c.code {
+			if code := execute(t.Context(), cmd, nil); code != c.code {
 				t.Errorf("code %d, want %d", code, c.code)
 			}
 			if diff := cmp.Diff(c.want, seen); diff != "" {
@@ -80,7 +80,7 @@ func TestEnvironmentFlagsRefuseABadValue(t *testing.T) {
 	var stderr bytes.Buffer
 	root.SetErr(&stderr)
 	root.SetArgs([]string{})
-	if code := execute(t.Context(), root); code != ExitUnknown {
+	if code := execute(t.Context(), root, nil); code != ExitUnknown {
 		t.Errorf("code %d, want %d", code, ExitUnknown)
 	}
 	if !strings.Contains(stderr.String(), "environment variable MY_TOOL_COUNT") {
@@ -93,7 +93,7 @@ func TestHelpNamesTheVariables(t *testing.T) {
 	var help bytes.Buffer
 	cmd.SetOut(&help)
 	cmd.SetArgs([]string{"hooked", "run", "--help"})
-	if code := execute(t.Context(), cmd); code != ExitOK {
+	if code := execute(t.Context(), cmd, nil); code != ExitOK {
 		t.Errorf("code %d", code)
 	}
 	for _, want := range []string{"--name name", "a name [$MY_TOOL_NAME]", "least level [$MY_TOOL_LOG_LEVEL]"} {

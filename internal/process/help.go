@@ -20,17 +20,15 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	printText(w, "    ", description)
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprint(w, "\nCOMMANDS\n")
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() || sub.Name() == "help" {
-				fmt.Fprintf(w, "    %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
-			}
+		for _, sub := range listed(cmd) {
+			fmt.Fprintf(w, "    %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
 		}
 	}
 	fmt.Fprint(w, "\nOPTIONS\n")
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { printFlag(w, f) })
 	if hasVariables(cmd.Flags()) {
 		fmt.Fprint(w, "\nENVIRONMENT\n")
-		printText(w, "    ", "An option that is not given is taken from the variable that is named behind it, unless that is empty.")
+		printText(w, "    ", environmentText)
 	}
 	if status != "" {
 		fmt.Fprint(w, "\nEXIT STATUS\n")
@@ -39,6 +37,16 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\nEXAMPLES\n    %s\n", strings.ReplaceAll(cmd.Example, "\n", "\n    "))
 	}
+}
+
+// listed are the commands below that help names.
+func listed(cmd *cobra.Command) (all []*cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() || sub.Name() == "help" {
+			all = append(all, sub)
+		}
+	}
+	return all
 }
 
 func synopsis(cmd *cobra.Command) string {
@@ -65,27 +73,35 @@ func describe(cmd *cobra.Command) (description, status string) {
 	return strings.Join(paragraphs, "\n\n"), status
 }
 
+// environmentText stands under ENVIRONMENT.
+const environmentText = "An option that is not given is taken from the variable that is named behind it, unless that is empty."
+
 func hasVariables(fs *pflag.FlagSet) (has bool) {
 	fs.VisitAll(func(f *pflag.Flag) { has = has || f.Annotations[environmentAnnotation] != nil })
 	return has
 }
 
-// printFlag writes a flag, what it is for, the variable that sets it, and its
-// default.
 func printFlag(w io.Writer, f *pflag.Flag) {
-	kind, usage := pflag.UnquoteUsage(f)
-	name := "--" + f.Name
+	name, kind, usage := describeFlag(f)
+	fmt.Fprintf(w, "    %s\n", strings.TrimSpace(name+" "+kind))
+	printText(w, "        ", usage)
+}
+
+// describeFlag gives a flag's names, the kind of its value, "" for a switch, and
+// what it is for, with the variable that sets it and its default.
+func describeFlag(f *pflag.Flag) (name, kind, usage string) {
+	kind, usage = pflag.UnquoteUsage(f)
+	name = "--" + f.Name
 	if f.Shorthand != "" {
 		name = "-" + f.Shorthand + ", " + name
 	}
-	if f.Value.Type() != "bool" {
-		name += " " + kind
+	if f.Value.Type() == "bool" {
+		kind = ""
 	}
 	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "[]" && f.DefValue != "0" {
 		usage += " (default " + f.DefValue + ")"
 	}
-	fmt.Fprintf(w, "    %s\n", name)
-	printText(w, "        ", usage)
+	return name, kind, usage
 }
 
 // helpWidth is where lines of help texts break.
@@ -97,17 +113,24 @@ func printText(w io.Writer, indent, text string) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		line := indent
-		for _, word := range strings.Fields(paragraph) {
-			if line != indent && len(line)+1+len(word) > helpWidth {
-				fmt.Fprintln(w, line)
-				line = indent
-			}
-			if line != indent {
-				line += " "
-			}
-			line += word
+		for _, line := range wrap(paragraph, helpWidth-len(indent)) {
+			fmt.Fprintln(w, indent+line)
 		}
-		fmt.Fprintln(w, line)
 	}
+}
+
+// wrap breaks a paragraph into lines of no more than so many bytes.
+func wrap(paragraph string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(paragraph) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }

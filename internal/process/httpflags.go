@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -101,16 +102,13 @@ func (h *HTTPFlags) load() (*tls.Config, error) {
 	}, nil
 }
 
-// Metrics says when the certificate that is served ends; 0 while none is.
+// Metrics tell of the certificate that is served.
 func (h *HTTPFlags) Metrics() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "nixfleet_tls_cert_expiry_timestamp_seconds", Help: "When the certificate in use ends; 0 without one.",
-		ConstLabels: prometheus.Labels{"use": "http"},
-	}, func() float64 {
+	return CertificateMetrics("http", func() *x509.Certificate {
 		if h.inForce == nil {
-			return 0
+			return nil
 		}
 		config, _ := h.inForce.inForce()
-		return float64(config.Certificates[0].Leaf.NotAfter.Unix())
+		return config.Certificates[0].Leaf
 	})
 }

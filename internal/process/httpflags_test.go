@@ -124,7 +124,7 @@ func TestCertificateExpiryIsAMetric(t *testing.T) {
 	check := func(want float64) {
 		t.Helper()
 		families, err := metrics.Gather()
-		if err != nil || len(families) != 1 {
+		if err != nil || len(families) != 2 {
 			t.Fatalf("%d metrics, %v", len(families), err)
 		}
 		if got := families[0].Metric[0].Gauge.GetValue(); got != want {

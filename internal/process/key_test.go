@@ -125,6 +125,9 @@ func TestPrivateFileIsForItsOwnerOnly(t *testing.T) {
 			t.Errorf("mode %o: %v, want a refusal with advice", perm, err)
 		}
 	}
+	if _, err := ReadPrivateFile(write(t, filepath.Join(dir, "owner"), []byte("x"), 0o400)); err != nil {
+		t.Errorf("mode 0400, as systemd gives root its credentials: %v", err)
+	}
 	// systemd gives credentials to another user by an access list, which shows
 	// as a group's right to read.
 	path := write(t, filepath.Join(dir, "key"), []byte("x"), 0o440)

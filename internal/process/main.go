@@ -4,65 +4,70 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 )
 
-// Exit codes of every command.
-const (
-	ExitOK          = 0   // yes, done; a daemon that was asked to stop
-	ExitNo          = 1   // no: refused, differs, degraded; a daemon's failure worth a restart
-	ExitUnknown     = 2   // could not tell: usage, input, connection
-	ExitConfig      = 78  // a daemon refused by its own configuration: a restart does not help
-	ExitInterrupted = 130 // a command cut short by a signal
-)
-
 // Main executes the command until it returns and gives the code to exit with.
 // The first SIGTERM or SIGINT cancels the command's context, a second one ends
 // the process at once. An error is printed to the command's standard error as
-// one line. --version prints [Version] unless the command has its own. --help
-// prints a page of the manual: what the command's Long says about itself and,
-// in a paragraph that begins with "Exit status: ", about its exit codes.
+// one line; a command that was asked for JSON prints it as a [Failure] to its
+// standard output, too. name gives the stable code of an error, "" where it has
+// none; nil stands for a program whose errors have none. --version prints
+// [Version] unless the command has its own. --help prints a page of the manual:
+// what the command's Long says about itself and, in a paragraph that begins with
+// "Exit status: ", about its exit codes; the hidden command man prints it for the
+// program man. What a shell can complete is completed: see completeTree.
 //
 // The code is 0 without an error, what [Exit] or [ConfigError] gave it, 2 for
 // arguments that are refused before the command runs, 130 when the command
 // returns the cancellation that a signal caused, and 1 for any other error.
-func Main(cmd *cobra.Command) int {
+func Main(cmd *cobra.Command, name func(error) string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	// From the first signal on the next one has its default effect again.
 	context.AfterFunc(ctx, stop)
-	return execute(ctx, cmd)
+	return execute(ctx, cmd, name)
 }
 
-func execute(ctx context.Context, cmd *cobra.Command) int {
+func execute(ctx context.Context, cmd *cobra.Command, name func(error) string) int {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if cmd.Version == "" {
 		cmd.Version = Version()
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
+	cmd.AddCommand(manCommand())
+	completeTree(cmd)
 	run := &running{}
 	run.watch(cmd)
 	called, err := cmd.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
 	}
+	f := Failure{Error: Details{ExitCode: ExitNo}}
 	code, told := exitCode(err)
 	switch {
 	case told:
+		f.Error.ExitCode = code
 	case !run.began:
-		code = ExitUnknown
-		err = fmt.Errorf("%w (see %s --help)", err, called.CommandPath())
+		f.Error.ExitCode, f.Error.Hint = ExitUnknown, called.CommandPath()+" --help"
+		err = fmt.Errorf("%w (see %s)", err, f.Error.Hint)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return ExitInterrupted
 	}
-	printError(cmd.ErrOrStderr(), cmd.Name(), err)
-	return code
+	f.describe(err, name)
+	if f.Error.Message != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", cmd.Name(), f.Error.Message)
+		if isJSONAsked(called, os.Args[1:], run.began) {
+			if err := PrintJSON(cmd.OutOrStdout(), f); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.Name(), err)
+			}
+		}
+	}
+	return f.Error.ExitCode
 }
 
 // running tells a refusal of the arguments from an error of the command itself.
@@ -93,62 +98,4 @@ func refuseGroup(cmd *cobra.Command, args []string) error {
 		return fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
 	}
 	return fmt.Errorf("unknown command %q", args[0])
-}
-
-// printError prints one line; an error without text prints none.
-func printError(w io.Writer, name string, err error) {
-	if text := oneLine(err.Error()); text != "" {
-		fmt.Fprintf(w, "%s: %s\n", name, text) //nolint:errcheck // there is nowhere left to say it
-	}
-}
-
-// oneLine joins the lines of a text that are not empty.
-func oneLine(text string) string {
-	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
-	return strings.Join(lines, "; ")
-}
-
-// codeError is an error that knows its exit code.
-type codeError struct {
-	code int
-	err  error
-}
-
-func (e *codeError) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
-}
-
-func (e *codeError) Unwrap() error { return e.err }
-
-// ExitCode is the code for [Main] to return.
-func (e *codeError) ExitCode() int { return e.code }
-
-// Exit gives an error the code that the process ends with. A nil error is for a
-// command that has printed its answer: nothing more is printed.
-func Exit(code int, err error) error { return &codeError{code, err} }
-
-// ConfigError marks a daemon's configuration as refused: exit code 78, so that
-// systemd does not restart it in vain. A disk that is full or broken is nobody's
-// configuration: such an error stays as it is, and so does nil.
-func ConfigError(err error) error {
-	for _, passing := range []error{nil, syscall.ENOSPC, syscall.EDQUOT, syscall.EIO} {
-		if errors.Is(err, passing) {
-			return err
-		}
-	}
-	return Exit(ExitConfig, err)
-}
-
-// exitCode is the code that an error carries, or 1 and false.
-func exitCode(err error) (code int, told bool) {
-	if coder, ok := errors.AsType[interface {
-		error
-		ExitCode() int
-	}](err); ok {
-		return coder.ExitCode(), true
-	}
-	return ExitNo, false
 }

@@ -63,7 +63,7 @@ func TestExitCodes(t *testing.T) {
 			cmd.SetArgs(c.args)
 			cmd.SetOut(t.Output())
 			cmd.SetErr(&stderr)
-			if code := execute(t.Context(), cmd); code != c.code {
+			if code := execute(t.Context(), cmd, nil); code != c.code {
 				t.Errorf("code %d, want %d", code, c.code)
 			}
 			if got := stderr.String(); !strings.HasSuffix(got, c.stderr) && !strings.Contains(got, c.stderr) ||
@@ -97,7 +97,7 @@ func TestSignalCancelsTheContext(t *testing.T) {
 			})
 			cmd.SetArgs([]string{"work", "--needed", "x"})
 			cmd.SetErr(&stderr)
-			if code := Main(cmd); code != c.code {
+			if code := Main(cmd, nil); code != c.code {
 				t.Errorf("code %d, want %d", code, c.code)
 			}
 			if stderr.Len() > 0 {

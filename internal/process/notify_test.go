@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -49,17 +50,45 @@ func TestNotifier(t *testing.T) {
 	conn := supervisor(t)
 	log, logged := test.NewNullLogger()
 	n := NewNotifier(log)
-	n.Status("replaying\n41%")
-	n.ExtendTimeout(3 * time.Second)
 	n.Ready()
+	n.Ready()
+	n.Status("tick 7\nall well")
+	n.Status("tick 7\nall well")
+	n.Status("tick 8")
 	n.Watchdog() // not asked for
-	n.Stopping()
-	want := []string{"STATUS=replaying; 41%", "EXTEND_TIMEOUT_USEC=3000000", "READY=1", "STOPPING=1"}
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.StopWith(told); err != nil {
+		t.Error(err)
+	}
+	want := []string{"READY=1", "STATUS=tick 7; all well", "STATUS=tick 8", "STOPPING=1"}
 	if diff := cmp.Diff(want, heard(t, conn)); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 	if len(logged.AllEntries()) > 0 {
 		t.Errorf("logged %v", logged.LastEntry().Message)
+	}
+}
+
+// TestStartIsExtended at every step, and every second while the step is the same,
+// however often it is told; once ready there is nothing to extend.
+func TestStartIsExtended(t *testing.T) {
+	conn := supervisor(t)
+	synctest.Test(t, func(*testing.T) {
+		log, _ := test.NewNullLogger()
+		n := NewNotifier(log)
+		n.Status("step 1")
+		for range 1500 {
+			n.Status("step 2")
+			time.Sleep(time.Millisecond) // of the synctest bubble: no real time passes
+		}
+		n.Ready()
+		n.Status("ready")
+	})
+	extension := "\nEXTEND_TIMEOUT_USEC=60000000"
+	want := []string{"STATUS=step 1" + extension, "STATUS=step 2" + extension, "STATUS=step 2" + extension, "READY=1", "STATUS=ready"}
+	if diff := cmp.Diff(want, heard(t, conn)); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }
 
@@ -94,7 +123,7 @@ func TestNotifierWithoutSystemd(t *testing.T) {
 		t.Errorf("logged %q without a supervisor", logged.LastEntry().Message)
 	}
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "nobody"))
-	n.Ready()
+	n.Status("still there")
 	if len(logged.AllEntries()) != 1 {
 		t.Errorf("%d lines about a supervisor that cannot be reached, want 1", len(logged.AllEntries()))
 	}

@@ -115,7 +115,7 @@ func (f TLSFiles) Transport(broken func(error)) (*Transport, error) {
 }
 
 // idleConnections is how many connections are kept open to the one server.
-const idleConnections = 32
+const idleConnections = 64
 
 func newTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{

@@ -23,13 +23,14 @@ import (
 
 // authority is a CA that issues certificates for this machine.
 type authority struct {
-	key  ed25519.PrivateKey
-	cert *x509.Certificate
+	key      ed25519.PrivateKey
+	cert     *x509.Certificate
+	lifetime time.Duration // of what it signs
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{key: newKey(t)}
+	a := &authority{key: newKey(t), lifetime: time.Hour}
 	a.cert = a.sign(t, "ca", a.key.Public(), nil)
 	return a
 }
@@ -38,7 +39,7 @@ func (a *authority) sign(t *testing.T, name string, public crypto.PublicKey, par
 	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(a.lifetime),
 		BasicConstraintsValid: true, IsCA: parent == nil, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

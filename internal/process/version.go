@@ -2,9 +2,16 @@ package process
 
 import "runtime/debug"
 
-// Version is the version of the module that the program was built from, or
-// "devel" when the build does not know it.
+// version is set by the linker where a release or a package is built:
+// -X fleetlog/internal/process.version=1.2.3.
+var version string
+
+// Version is the version that the program was stamped with, else that of the
+// module that it was built from, or "devel" when the build knows neither.
 func Version() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "devel"

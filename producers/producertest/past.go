@@ -35,6 +35,8 @@ type Past struct {
 	// means the same as to the tick before it, which is then not judged anew: no
 	// more changes than in what a poller would have found.
 	Serve func(number int, at time.Time) (fs.FS, error)
+	// Silence, if given, is the time before a tick in which none was recorded.
+	Silence func(number int) time.Duration
 	// Written, if given, is told every tick, in order.
 	Written func(*events.Tick)
 }
@@ -73,6 +75,7 @@ type appending struct {
 	random *rand.Rand
 	base   events.Base
 	seq    uint64 // of the newest message
+	silent time.Duration
 	poll   producers.Poll
 	memory producers.Memory
 	result *producers.Result
@@ -80,7 +83,10 @@ type appending struct {
 }
 
 func (a *appending) tick(ctx context.Context, number int) error {
-	at := a.Begin.Add(time.Duration(number-1) * a.Interval)
+	if a.Silence != nil {
+		a.silent += a.Silence(number)
+	}
+	at := a.Begin.Add(time.Duration(number-1)*a.Interval + a.silent)
 	if err := a.look(ctx, number, at); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type scene struct {
 	programs string
 	corpus   fs.FS
 	address  string
+	serving  []string // further flags of a broker with users
 	server   *program
 }
 

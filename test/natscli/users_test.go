@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -68,25 +67,24 @@ func TestUsers(t *testing.T) {
 // serveUsers makes a server with users, the log, and two ticks.
 func (s *scene) serveUsers(ctx context.Context) {
 	s.t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.address = free.Addr().String()
-	if err := free.Close(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.address = freeAddress(s.t)
 	s.release("release", "medium-composite", "medium-composite")
 	s.as(ctx, "", "embedded-nats init ./fleet --fleet prod --listen "+s.address)
-	s.server = s.start(nil, s.program("embedded-nats"), "run", "--config", s.path("fleet/embedded-nats.conf"))
+	s.serveConfig(ctx)
+	poll := "poller once --fleet prod --context prod-poller --writer-key-file fleet/writer.key --release-dir release --trust-file trust.json --manifest-freshness-window-secs " + window
+	s.as(ctx, "", "fleetlog provision --fleet prod --context prod-admin --writer-key-file fleet/writer.key", poll, poll)
+}
+
+// serveConfig starts the broker with the config that init has made.
+func (s *scene) serveConfig(ctx context.Context) {
+	s.t.Helper()
+	s.server = s.start(nil, s.program("embedded-nats"), append([]string{"run", "--config", s.path("fleet/embedded-nats.conf")}, s.serving...)...)
 	wait(ctx, s.t, func() error {
 		if !strings.Contains(s.server.stderr.String(), "msg=ready ") {
 			return fmt.Errorf("broker is not ready: %s", s.server.stderr)
 		}
 		return nil
 	})
-	poll := "poller once --fleet prod --context prod-poller --writer-key-file fleet/writer.key --release-dir release --trust-file trust.json --manifest-freshness-window-secs " + window
-	s.as(ctx, "", "fleetlog provision --fleet prod --context prod-admin --writer-key-file fleet/writer.key", poll, poll)
 }
 
 // shellAs runs a command in a shell whose contexts are those that init has made.

@@ -29,7 +29,7 @@ type scene struct {
 
 func newScene(ctx context.Context, t *testing.T) *scene {
 	s := &scene{t: t, dir: t.TempDir()}
-	for _, program := range []string{"embedded-nats", "poller"} {
+	for _, program := range []string{"embedded-nats", "poller", "reducer", "fleetlog"} {
 		cmd := exec.CommandContext(ctx, "go", "-C", root, "build", "-o", s.path(program), "./cmd/"+program)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", program, err, out)

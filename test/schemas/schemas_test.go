@@ -91,6 +91,22 @@ func TestSchemasAcceptTheGoldenLog(t *testing.T) {
 	}
 }
 
+// TestSchemasAcceptTheExamplesOfReasons validates an event for every reason.
+func TestSchemasAcceptTheExamplesOfReasons(t *testing.T) {
+	text, err := os.ReadFile(root + "events/testdata/reasons.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, seen, examples := compiled(t), map[string]int{}, 0
+	for line := range bytes.Lines(text) {
+		validate(t, all, bytes.TrimSpace(line), seen)
+		examples++
+	}
+	if examples < 30 {
+		t.Errorf("only %d examples: %v", examples, seen)
+	}
+}
+
 func validate(t *testing.T, all map[string]*jsonschema.Schema, body []byte, seen map[string]int) {
 	t.Helper()
 	event, err := events.Decode(body)

@@ -1,0 +1,3 @@
+module fleetlog/test/systemd
+
+go 1.26.0
