@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,19 +15,42 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// Kept is an artifact that the stream holds; the zero value is none.
+type Kept struct {
+	Body  []byte
+	Parts []uint64 // sequences
+}
+
+// part is the sequence that holds these bytes of the artifact at that place, 0 for
+// none.
+func (k Kept) part(n int, data []byte) uint64 {
+	from := n * events.PartSize
+	if n >= len(k.Parts) || from >= len(k.Body) || !bytes.Equal(k.Body[from:min(len(k.Body), from+events.PartSize)], data) {
+		return 0
+	}
+	return k.Parts[n]
+}
+
 // PutArtifact stores received bytes under the subject as parts of
-// [events.PartSize] bytes, several as one atomic batch, and returns the
-// sequences that hold them. They are durable when it returns. After an error
-// the parts may be stored all the same: that costs room and nothing else.
-func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]uint64, error) {
+// [events.PartSize] bytes, several as one atomic batch, and returns the sequences
+// that hold them. Parts that are the same in like are named again instead. They
+// are durable when it returns. After an error the parts may be stored all the
+// same: that costs room and nothing else.
+func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte, like Kept) ([]uint64, error) {
 	if len(body) == 0 || len(body) > manifest.MaxArtifact {
 		return nil, fmt.Errorf("store artifact: %d bytes are not an artifact", len(body))
 	}
+	var sequences []uint64
 	var parts []*nats.Msg
-	for rest := body; len(rest) > 0; {
-		n := min(len(rest), events.PartSize)
-		parts = append(parts, &nats.Msg{Subject: subject, Header: nats.Header{}, Data: rest[:n]})
-		rest = rest[n:]
+	for data := range slices.Chunk(body, events.PartSize) {
+		sequence := like.part(len(sequences), data)
+		if sequence == 0 {
+			parts = append(parts, &nats.Msg{Subject: subject, Header: nats.Header{}, Data: data})
+		}
+		sequences = append(sequences, sequence)
+	}
+	if len(parts) == 0 {
+		return sequences, nil
 	}
 	if err := failpoint.At("artifact"); err != nil {
 		return nil, err
@@ -35,9 +59,11 @@ func (l *Log) PutArtifact(ctx context.Context, subject string, body []byte) ([]u
 	if err != nil {
 		return nil, apiError("store artifact in "+l.place.Fleet.ArtifactsStream(), err)
 	}
-	sequences := make([]uint64, len(parts))
+	next := last - uint64(len(parts)-1)
 	for i := range sequences {
-		sequences[i] = last - uint64(len(parts)-1-i)
+		if sequences[i] == 0 {
+			sequences[i], next = next, next+1
+		}
 	}
 	return sequences, nil
 }

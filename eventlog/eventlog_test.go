@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/manifest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -266,7 +268,7 @@ func TestArtifactParts(t *testing.T) {
 	log := provision(t, nc, writerKey(t, 1))
 	for _, size := range []int{1, events.PartSize, events.PartSize + 1, 3*events.PartSize - 1} {
 		body := bytes.Repeat([]byte{'x'}, size)
-		parts, err := log.PutArtifact(t.Context(), fleetName(t).FleetArtifactSubject(), body)
+		parts, err := log.PutArtifact(t.Context(), fleetName(t).FleetArtifactSubject(), body, eventlog.Kept{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,6 +281,50 @@ func TestArtifactParts(t *testing.T) {
 		var wrong *eventlog.ArtifactError
 		if _, err := log.Artifact(t.Context(), a); !errors.As(err, &wrong) {
 			t.Errorf("other bytes than named: %v, want ArtifactError", err)
+		}
+	}
+}
+
+// TestPartsAreNamedAgain stores only the parts in which an artifact differs from
+// one that is there.
+func TestPartsAreNamedAgain(t *testing.T) {
+	log := provision(t, dial(t, brokertest.Start(t)), writerKey(t, 1))
+	random := make([]byte, 3*events.PartSize+100)
+	rand.NewChaCha8([32]byte{}).Read(random)
+	put := func(body []byte, like eventlog.Kept) []uint64 {
+		t.Helper()
+		parts, err := log.PutArtifact(t.Context(), fleetName(t).FleetArtifactSubject(), body, like)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := log.Artifact(t.Context(), events.Artifact{SHA256: manifest.Sum(body), Size: len(body), Parts: parts})
+		if err != nil || !bytes.Equal(got.Body, body) {
+			t.Fatalf("parts %v: %v", parts, err)
+		}
+		return parts
+	}
+	like := eventlog.Kept{Body: random, Parts: put(random, eventlog.Kept{})}
+	changed := bytes.Clone(random)
+	changed[events.PartSize+7]++
+	for name, c := range map[string]struct {
+		body []byte
+		like eventlog.Kept
+		want []uint64 // 0: stored anew
+	}{
+		"the same":          {random, like, []uint64{1, 2, 3, 4}},
+		"one byte of it":    {changed, like, []uint64{1, 0, 3, 4}},
+		"its end":           {random[:len(random)-1], like, []uint64{1, 2, 3, 0}},
+		"more of it":        {append(bytes.Clone(random), 1), like, []uint64{1, 2, 3, 0}},
+		"a part that lacks": {random, eventlog.Kept{Body: random, Parts: like.Parts[:3]}, []uint64{1, 2, 3, 0}},
+	} {
+		got := put(c.body, c.like)
+		for i, seq := range got {
+			if seq > uint64(len(like.Parts)) {
+				got[i] = 0
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

@@ -14,13 +14,16 @@ type stored struct {
 	own map[uint64]bool // put there since
 }
 
-// put takes note of parts that are this poller's.
+// put takes note of parts that are this poller's, and of which some may have been
+// there.
 func (s *stored) put(parts []uint64) {
 	if s.own == nil {
 		s.own = make(map[uint64]bool)
 	}
 	for _, seq := range parts {
-		s.own[seq] = true
+		if seq > s.end {
+			s.own[seq] = true
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"fleetlog/eventlog"
 	"fleetlog/events"
 	"fleetlog/manifest"
 
@@ -63,7 +64,8 @@ const puts = 16
 // earlier tick of this process that could not be recorded. Several are stored at
 // once: a broker that syncs every write then syncs several together.
 func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
-	stored := p.named()
+	named := p.named()
+	stored := maps.Clone(named)
 	missing := make(map[manifest.Digest]events.Finding)
 	for _, f := range result.Findings {
 		if a := events.ArtifactOf(f); a != nil && stored[a.SHA256] == nil {
@@ -75,7 +77,7 @@ func (p *Poller) storeArtifacts(ctx context.Context, result *Result) error {
 	group.SetLimit(min(p.Poll.limit(), puts))
 	for digest, f := range missing {
 		group.Go(func() error {
-			parts, err := p.log.PutArtifact(storing, p.artifactSubject(f), result.Artifacts[digest])
+			parts, err := p.log.PutArtifact(storing, p.artifactSubject(f), result.Artifacts[digest], p.like(f, named))
 			if err != nil {
 				return err
 			}
@@ -113,6 +115,24 @@ func (p *Poller) named() map[manifest.Digest][]uint64 {
 		}
 	}
 	return stored
+}
+
+// like is what the set before the tick has of the finding's kind: most of its
+// parts, where it has several, are those of the one that came.
+func (p *Poller) like(f events.Finding, named map[manifest.Digest][]uint64) eventlog.Kept {
+	set := p.memory.Set
+	if set == nil {
+		return eventlog.Kept{}
+	}
+	channel, about := f.ChannelName()
+	if !about {
+		return eventlog.Kept{Body: set.Fleet().Received().Body, Parts: named[set.Fleet().Artifact()]}
+	}
+	rollout, ok := set.Rollout(channel)
+	if !ok {
+		return eventlog.Kept{}
+	}
+	return eventlog.Kept{Body: rollout.Received().Body, Parts: named[rollout.Artifact()]}
 }
 
 func (p *Poller) artifactSubject(f events.Finding) string {

@@ -3,8 +3,10 @@ package producers_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"fleetlog/eventlog"
+	"fleetlog/events"
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/producers"
@@ -41,4 +43,49 @@ func TestArtifactsOfUnrecordedTicksAreStoredOnce(t *testing.T) {
 	if stored == 0 {
 		t.Error("no artifact was stored")
 	}
+}
+
+// TestPartsOfAResignedFleetAreNamedAgain: of a fleet in several parts that is only
+// signed anew, one is stored.
+func TestPartsOfAResignedFleetAreNamedAgain(t *testing.T) {
+	w := writerKey(t, 1)
+	log := newLog(t, brokertest.Start(t), w)
+	large := fleet()
+	large.Hosts = 4000
+	s := &served{release: sign(t, large)}
+	poller := producers.NewPoller(log.config(producers.NewDirectory(s), w))
+	first, err := poller.Once(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	large.SignedAt = large.SignedAt.Add(time.Second)
+	s.release = sign(t, large)
+	second, err := poller.Once(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := fleetParts(t, first), fleetParts(t, second)
+	if len(before) < 2 || len(before) != len(after) {
+		t.Fatalf("parts %v and %v", before, after)
+	}
+	named := 0
+	for i := range after {
+		if after[i] == before[i] {
+			named++
+		}
+	}
+	if named != len(after)-1 {
+		t.Errorf("of parts %v, %v are stored for the fleet signed anew", before, after)
+	}
+}
+
+func fleetParts(t *testing.T, r *producers.Recorded) []uint64 {
+	t.Helper()
+	for _, f := range r.Tick.Findings {
+		if f, ok := f.(*events.FleetFetched); ok {
+			return f.Artifact.Parts
+		}
+	}
+	t.Fatalf("no fleet in %+v", r.Tick.Findings)
+	return nil
 }

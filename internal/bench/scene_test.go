@@ -91,7 +91,7 @@ func (s *scene) poll(hosts, channels int) *producers.Result {
 	result := poll.Tick(s.Context(), s.now, producers.Memory{})
 	for _, f := range result.Findings {
 		if a := events.ArtifactOf(f); a != nil {
-			a.Parts, err = s.log.PutArtifact(s.Context(), s.log.Fleet().FleetArtifactSubject(), result.Artifacts[a.SHA256])
+			a.Parts, err = s.log.PutArtifact(s.Context(), s.log.Fleet().FleetArtifactSubject(), result.Artifacts[a.SHA256], eventlog.Kept{})
 			s.must(err)
 		}
 	}

@@ -97,7 +97,7 @@ func (w *changing) append() (seq uint64) {
 		if a := events.ArtifactOf(f); a != nil {
 			if a.Parts = before[a.SHA256]; a.Parts == nil {
 				var err error
-				a.Parts, err = w.log.PutArtifact(w.Context(), w.log.Fleet().FleetArtifactSubject(), result.Artifacts[a.SHA256])
+				a.Parts, err = w.log.PutArtifact(w.Context(), w.log.Fleet().FleetArtifactSubject(), result.Artifacts[a.SHA256], eventlog.Kept{})
 				w.must(err)
 			}
 		}

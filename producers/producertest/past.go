@@ -128,7 +128,7 @@ func (a *appending) store(ctx context.Context, f events.Finding, digest manifest
 	if channel, ok := f.ChannelName(); ok {
 		subject = a.log.Fleet().RolloutArtifactSubject(channel)
 	}
-	parts, err = a.log.PutArtifact(ctx, subject, a.result.Artifacts[digest])
+	parts, err = a.log.PutArtifact(ctx, subject, a.result.Artifacts[digest], eventlog.Kept{})
 	a.stored[digest] = parts
 	return parts, err
 }
