@@ -57,7 +57,7 @@ func Append(ctx context.Context, nc *nats.Conn, log *eventlog.Log, past Past) er
 	}
 	a := &appending{
 		Past: past, log: log, js: js, random: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // ids, not secrets
-		base: events.Base{Fleet: log.Fleet(), Head: log.Opening()}, seq: log.Opening().Seq, stored: map[manifest.Digest][]uint64{},
+		base: events.Base{Fleet: log.Fleet(), Head: log.Opening()}, seq: log.Opening().Seq, stored: map[manifest.Digest][]uint64{}, like: map[string]eventlog.Kept{},
 		poll: producers.Poll{Window: past.Window, Concurrency: 1, Trust: func() ([]byte, error) { return past.Trust, nil }},
 	}
 	for n := 1; n <= past.Ticks; n++ {
@@ -80,6 +80,7 @@ type appending struct {
 	memory producers.Memory
 	result *producers.Result
 	stored map[manifest.Digest][]uint64 // parts of the artifacts
+	like   map[string]eventlog.Kept     // last artifact of each subject
 }
 
 func (a *appending) tick(ctx context.Context, number int) error {
@@ -128,8 +129,9 @@ func (a *appending) store(ctx context.Context, f events.Finding, digest manifest
 	if channel, ok := f.ChannelName(); ok {
 		subject = a.log.Fleet().RolloutArtifactSubject(channel)
 	}
-	parts, err = a.log.PutArtifact(ctx, subject, a.result.Artifacts[digest], eventlog.Kept{})
-	a.stored[digest] = parts
+	body := a.result.Artifacts[digest]
+	parts, err = a.log.PutArtifact(ctx, subject, body, a.like[subject])
+	a.stored[digest], a.like[subject] = parts, eventlog.Kept{Body: body, Parts: parts}
 	return parts, err
 }
 
