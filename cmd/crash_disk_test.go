@@ -29,14 +29,14 @@ var brokenOperations = []struct {
 	passage int
 	behind  bool // the files of the set, which are as many passages
 }{
-	{"directory of a generation", "mkdir", 1, false},
+	{"what was left of a generation", "remove", 1, false}, {"directory of a generation", "mkdir", 1, false},
 	{"file of a set", "create", 1, false}, {"file of a set", "write", 1, false}, {"file of a set", "sync", 1, false},
-	{"file of a set", "link", 1, false}, {"file of a set", "remove", 2, false}, {"file of a set", "sync-directory", 4, false},
-	{"generation", "rename", 1, false}, {"generation", "sync-directory", 4, true},
-	{"current", "symlink", 1, false}, {"current", "rename", 2, false}, {"current", "sync-directory", 5, true},
+	{"file of a set", "link", 1, false}, {"directory of a generation", "sync-directory", 2, false},
+	{"generation", "rename", 1, false}, {"generation", "sync-directory", 3, false},
+	{"current", "symlink", 1, false}, {"current", "rename", 2, false}, {"current", "sync-directory", 4, false},
 	{"checkpoint", "create", 1, true}, {"checkpoint", "write", 1, true}, {"checkpoint", "sync", 1, true},
-	{"checkpoint", "rename", 3, false}, {"checkpoint", "sync-directory", 6, true},
-	{"older generation", "remove", 2, true}, {"older generation", "sync-directory", 7, true},
+	{"checkpoint", "rename", 3, false}, {"checkpoint", "sync-directory", 5, false},
+	{"older generation", "remove", 2, false}, {"older generation", "sync-directory", 6, false},
 }
 
 // files is how many files the set has that was published last.
@@ -58,7 +58,7 @@ func TestBrokenDisk(t *testing.T) {
 	for fault, words := range diskFaults {
 		for _, o := range brokenOperations {
 			t.Run(fmt.Sprintf("%s, %s, %s", o.what, o.name, fault), func(t *testing.T) {
-				d.in(t).breakSave(ctx, words, func() string {
+				d.in(t).breakSave(ctx, words, d.publishing(o.name), func() string {
 					passage := o.passage
 					if o.behind {
 						passage += d.files()
@@ -137,14 +137,14 @@ func (d *diskCrash) served(ctx context.Context) manifest.Digest {
 
 // breakSave lets a save fail, and every one that comes, until more ticks have come
 // with another set among them.
-func (d *diskCrash) breakSave(ctx context.Context, words string, step func() string) {
-	d.delivering(ctx)
+func (d *diskCrash) breakSave(ctx context.Context, words string, publish func() error, step func() string) {
+	d.delivering(ctx, publish)
 	before := d.served(ctx)
 	d.reducer.arm(step())
 	d.poller.resume()
 	d.awaitReady(ctx, words)
 	d.stays(ctx, before)
-	tick := d.changing(ctx)
+	tick := d.changingBy(ctx, publish)
 	d.poller.arm("")
 	d.poller.resume()
 	wait(ctx, d.t, "more ticks", func() bool { return d.newest(ctx) > tick })
@@ -179,7 +179,7 @@ func (d *diskCrash) mended(ctx context.Context) {
 // whose sync has failed is not synced once more but made once more.
 func (d *diskCrash) syncAgain(ctx context.Context) {
 	for _, checkpoint := range []bool{false, true} {
-		d.delivering(ctx)
+		d.delivering(ctx, d.publish)
 		passage := 1
 		if checkpoint {
 			passage += d.files()

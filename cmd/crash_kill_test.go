@@ -45,8 +45,14 @@ var pollerPoints = []point{{"artifact", 2}, {"tick", 1}, {"batch", 2}, {"commit"
 // before the first of them is stored. It returns the number of the tick.
 func (c *crash) changing(ctx context.Context) (tick uint64) {
 	c.t.Helper()
+	return c.changingBy(ctx, c.publish)
+}
+
+// changingBy is changing with what is published.
+func (c *crash) changingBy(ctx context.Context, publish func() error) (tick uint64) {
+	c.t.Helper()
 	c.poller.arm("artifact stop\n")
-	if err := c.publish(); err != nil {
+	if err := publish(); err != nil {
 		c.t.Fatal(err)
 	}
 	c.poller.awaitStop(ctx)
@@ -122,14 +128,23 @@ func (c *crash) moment(most time.Duration) {
 // reducerPoints are the operations of a save with a new set of one channel at
 // least, in which each is passed so many times.
 var reducerPoints = []point{
-	{"create", 5}, {"write", 5}, {"sync", 5}, {"link", 4}, {"mkdir", 2}, {"rename", 3}, {"symlink", 1}, {"sync-directory", 11}, {"remove", 5},
+	{"create", 5}, {"write", 5}, {"sync", 5}, {"link", 2}, {"mkdir", 2}, {"rename", 3}, {"symlink", 1}, {"sync-directory", 6}, {"remove", 2},
+}
+
+// publishing is what makes a save pass the operation: only what the set before
+// has, too, is linked.
+func (c *crash) publishing(operation string) func() error {
+	if operation == "link" {
+		return c.publishOne
+	}
+	return c.publish
 }
 
 // delivering makes the poller hold back a tick with a new set until it is resumed,
 // and waits until the reducer has saved everything before. It returns the number
 // of the tick.
-func (c *crash) delivering(ctx context.Context) (tick uint64) {
-	tick = c.changing(ctx)
+func (c *crash) delivering(ctx context.Context, publish func() error) (tick uint64) {
+	tick = c.changingBy(ctx, publish)
 	c.poller.goOnTo(ctx, "commit", 1)
 	c.poller.arm("")
 	end := c.reference.end(ctx, c.t)
@@ -138,7 +153,7 @@ func (c *crash) delivering(ctx context.Context) (tick uint64) {
 }
 
 func (c *crash) killReducer(ctx context.Context, p point, n int) bool {
-	tick := c.delivering(ctx)
+	tick := c.delivering(ctx, c.publishing(p.name))
 	c.reducer.arm(fmt.Sprintf("%s kill %d\n", p.name, 1+n%p.passages))
 	c.poller.resume()
 	c.reducer.awaitDeath(ctx)
@@ -148,7 +163,7 @@ func (c *crash) killReducer(ctx context.Context, p point, n int) bool {
 }
 
 func (c *crash) killReducerAtRandom(ctx context.Context) bool {
-	tick := c.delivering(ctx)
+	tick := c.delivering(ctx, c.publish)
 	c.reducer.arm("* stop\n")
 	c.poller.resume()
 	c.reducer.awaitStop(ctx)

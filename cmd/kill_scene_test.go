@@ -1,13 +1,16 @@
 package cmd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"fleetlog/consumers/fold"
@@ -61,6 +64,7 @@ type scene struct {
 	poller    daemon
 	signer    *fleetsim.Signer
 	began     time.Time
+	again     int // how often one manifest was signed anew
 	published int
 }
 
@@ -105,7 +109,40 @@ func (s *scene) publish() error {
 	if err != nil {
 		return err
 	}
-	name, next := fmt.Sprintf("release-%d", n), filepath.Join(s.dir, "next")
+	return s.serve(fmt.Sprintf("release-%d", n), release)
+}
+
+// publishOne publishes the last release with one manifest signed anew, and nothing
+// else changed.
+func (s *scene) publishOne() error {
+	s.again++
+	before := s.began.Add(time.Duration(s.published) * time.Millisecond)
+	release := fleetsim.Release{}
+	dir := filepath.Join(s.dir, fmt.Sprintf("release-%d", s.published))
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		release[name] = &fstest.MapFile{Data: data, Mode: 0o644}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("rollouts/%s@%040x.json", fleetsim.ChannelName(0), s.published)
+	stamp := func(at time.Time) []byte { return fmt.Appendf(nil, `"signedAt":%q`, at.UTC().Format(time.RFC3339Nano)) }
+	signed, err := s.signer.Sign(bytes.Replace(release[name].Data, stamp(before), stamp(before.Add(time.Duration(s.again)*time.Nanosecond)), 1))
+	if err != nil {
+		return err
+	}
+	release[name].Data, release[name+".sig"].Data = signed.Body, signed.Signature
+	return s.serve(fmt.Sprintf("release-%d-%d", s.published, s.again), release)
+}
+
+// serve makes the release the one that is served.
+func (s *scene) serve(name string, release fleetsim.Release) error {
+	next := filepath.Join(s.dir, "next")
 	return errors.Join(
 		os.CopyFS(filepath.Join(s.dir, name), release),
 		os.Symlink(name, next),
