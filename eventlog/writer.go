@@ -26,13 +26,17 @@ type Writer struct {
 	end      uint64                   // of the stream; no tick behind base ends up to it
 	attempts map[manifest.Digest]bool // own ticks whose fate is not known
 	noise    func(first, count uint64)
+	chain    *events.Chain // that the last tick was judged by
 }
 
 // NewWriter reads the last valid tick, its statement and the newest verified
 // statement. noise is told once of foreign messages behind the last tick: the
 // sequence of the first, and how many.
 func (l *Log) NewWriter(ctx context.Context, noise func(first, count uint64)) (*Writer, error) {
-	w := &Writer{log: l, base: events.Base{Fleet: l.place.Fleet, Head: l.opening}, end: l.opening.Seq, noise: noise}
+	w := &Writer{
+		log: l, base: events.Base{Fleet: l.place.Fleet, Head: l.opening}, end: l.opening.Seq, noise: noise,
+		chain: events.NewChain(l.place.Fleet, l.writers, l.opening),
+	}
 	if _, err := w.Refresh(ctx); err != nil {
 		return nil, err
 	}
@@ -267,7 +271,7 @@ func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
 // validate judges the composed tick by the readers' own rule, so that nothing
 // is ever stored that a reader would take for noise.
 func (w *Writer) validate(messages []events.Message) (*events.Tick, error) {
-	chain := events.NewChain(w.log.place.Fleet, w.log.writers, w.base.Head)
+	chain := w.chain.Behind(w.base.Head)
 	for i, m := range messages {
 		tick, noise, err := chain.Push(w.end+1+uint64(i), m)
 		if err != nil {
@@ -277,6 +281,7 @@ func (w *Writer) validate(messages []events.Message) (*events.Tick, error) {
 			return nil, fmt.Errorf("append tick: composed an invalid tick: %w", noise[0].Why)
 		}
 		if tick != nil && i == len(messages)-1 {
+			w.chain = chain
 			return tick, nil
 		}
 	}
