@@ -1,7 +1,6 @@
 package cmd_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,11 +111,12 @@ func (s *scene) publish() error {
 	return s.serve(fmt.Sprintf("release-%d", n), release)
 }
 
+var signedAt = regexp.MustCompile(`"signedAt":"[^"]*"`)
+
 // publishOne publishes the last release with one manifest signed anew, and nothing
 // else changed.
 func (s *scene) publishOne() error {
 	s.again++
-	before := s.began.Add(time.Duration(s.published) * time.Millisecond)
 	release := fleetsim.Release{}
 	dir := filepath.Join(s.dir, fmt.Sprintf("release-%d", s.published))
 	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
@@ -131,8 +131,8 @@ func (s *scene) publishOne() error {
 		return err
 	}
 	name := fmt.Sprintf("rollouts/%s@%040x.json", fleetsim.ChannelName(0), s.published)
-	stamp := func(at time.Time) []byte { return fmt.Appendf(nil, `"signedAt":%q`, at.UTC().Format(time.RFC3339Nano)) }
-	signed, err := s.signer.Sign(bytes.Replace(release[name].Data, stamp(before), stamp(before.Add(time.Duration(s.again)*time.Nanosecond)), 1))
+	at := s.began.Add(time.Duration(s.published)*time.Millisecond + time.Duration(s.again)*time.Nanosecond)
+	signed, err := s.signer.Sign(signedAt.ReplaceAll(release[name].Data, fmt.Appendf(nil, `"signedAt":%q`, at.UTC().Format(time.RFC3339Nano))))
 	if err != nil {
 		return err
 	}
