@@ -66,7 +66,7 @@ func (s *scene) audience(size int) *audience {
 			}
 		})
 	}
-	a.wait(a.changing.writer.Base().Head.Seq)
+	a.wait(a.writer.Base().Head.Seq)
 	return a
 }
 
