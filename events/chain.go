@@ -64,7 +64,7 @@ type candidate struct {
 // timeless is what the statement's digest takes of the finding.
 func (c candidate) timeless() ([]byte, error) {
 	if c.like != nil {
-		return c.like.timeless()
+		return c.like.timeless(c.finding.Head().New, c.message.Body)
 	}
 	return timeless(c.message.Body)
 }
@@ -229,7 +229,7 @@ func (c *Chain) complete(seq uint64, m Message, t *TickCompleted) (*Tick, []Nois
 	}
 	c.run = nil
 	c.head, c.last = headOf(seq, m, t), m
-	c.read.completed(t, m.Body)
+	c.read.completed(t, m)
 	return &Tick{Completed: t, Findings: findings, Head: c.head}, noise, nil
 }
 

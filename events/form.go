@@ -21,19 +21,51 @@ func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
 // String returns the form of the log.
-func (t Time) String() string { return t.Time().Format(timeLayout) }
+func (t Time) String() string {
+	at := t.Time()
+	year, month, day := at.Date()
+	if year < 0 || year > 9999 {
+		return at.Format(timeLayout)
+	}
+	hour, minute, second := at.Clock()
+	text := []byte(timeLayout)
+	for _, part := range []struct{ at, digits, value int }{
+		{0, 4, year}, {5, 2, int(month)}, {8, 2, day}, {11, 2, hour}, {14, 2, minute}, {17, 2, second}, {20, 3, at.Nanosecond() / 1e6},
+	} {
+		for n := part.digits - 1; n >= 0; n-- {
+			text[part.at+n] = byte('0' + part.value%10)
+			part.value /= 10
+		}
+	}
+	return string(text)
+}
 
 // MarshalText returns the form of the log.
 func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
 // UnmarshalText accepts exactly the form of the log.
 func (t *Time) UnmarshalText(text []byte) error {
-	parsed, err := time.Parse(timeLayout, string(text))
-	if err != nil {
+	if !parseTime(string(text), t) {
 		return fmt.Errorf("time %q is not of the form %s", text, timeLayout)
 	}
-	*t = TimeOf(parsed)
 	return nil
+}
+
+// parseTime reads digits where the form has them. What is no date, and whatever
+// else differs from the form, is not written alike.
+func parseTime(text string, t *Time) bool {
+	if len(text) != len(timeLayout) {
+		return false
+	}
+	digits := func(at, n int) (value int) {
+		for _, c := range []byte(text[at : at+n]) {
+			value = 10*value + int(c) - '0'
+		}
+		return value
+	}
+	at := time.Date(digits(0, 4), time.Month(digits(5, 2)), digits(8, 2), digits(11, 2), digits(14, 2), digits(17, 2), digits(20, 3)*1e6, time.UTC)
+	*t = TimeOf(at)
+	return t.String() == text
 }
 
 // maxInteger is the largest integer that every JSON reader keeps exact.

@@ -31,10 +31,10 @@ func attributes(event Event) []attribute {
 	head := event.Head()
 	values := append(make([]attribute, 0, 7), []attribute{
 		{"ce-specversion", "1.0"},
-		{"ce-id", head.Tick + "." + strconv.Itoa(head.Index)},
+		{idHeader, head.Tick + "." + strconv.Itoa(head.Index)},
 		{"ce-source", "/nixfleet/" + head.Fleet.String()},
 		{"ce-type", "io.nixfleet." + head.Type},
-		{"ce-time", head.Time.String()},
+		{timeHeader, head.Time.String()},
 		{"ce-datacontenttype", "application/json"},
 	}...)
 	if channel, ok := event.ChannelName(); ok {
@@ -43,7 +43,12 @@ func attributes(event Event) []attribute {
 	return values
 }
 
-const subjectHeader = "ce-subject"
+// Headers of whose values a reader knows more.
+const (
+	idHeader      = "ce-id"
+	timeHeader    = "ce-time"
+	subjectHeader = "ce-subject"
+)
 
 // newMessage encodes an event with its subject and headers, unsigned.
 func newMessage(event Event) (Message, error) {

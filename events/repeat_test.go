@@ -1,8 +1,10 @@
 package events
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -43,18 +45,44 @@ func repetitionOf(t testing.TB, body []byte) *repetition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newRepetition(event, body)
+	m, err := newMessage(event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRepetition(event, m)
+}
+
+var (
+	tickOf = regexp.MustCompile(`"tick":"([^"]*)"`)
+	timeOf = regexp.MustCompile(`"time":"([^"]*)"`)
+)
+
+// around is the message of a body that may be of no form, with headers that say
+// what it does.
+func around(r *repetition, body []byte) Message {
+	m := Message{Subject: r.subject, Header: make(map[string][]string), Body: body}
+	for _, h := range r.headers {
+		m.Header[h.name] = []string{h.value}
+	}
+	if tick := tickOf.FindSubmatch(body); tick != nil {
+		m.Header[idHeader] = []string{fmt.Sprintf("%s.%d", tick[1], r.event.Head().Index)}
+	}
+	if at := timeOf.FindSubmatch(body); at != nil {
+		m.Header[timeHeader] = []string{string(at[1])}
+	}
+	return m
 }
 
 // checkRepetition: what reads as a repetition is what [Decode] reads, and of a
 // finding says the same for the statement's digest.
 func checkRepetition(t *testing.T, r *repetition, body []byte) (read bool) {
 	t.Helper()
-	got := r.read(body)
+	m := around(r, body)
+	got := r.read(m)
 	if got == nil {
 		return false
 	}
-	want, err := Decode(body)
+	want, err := m.decode()
 	if err != nil {
 		t.Errorf("reads %s, which is refused: %v", body, err)
 		return true
@@ -69,7 +97,7 @@ func checkRepetition(t *testing.T, r *repetition, body []byte) (read bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, err := r.timeless(); err != nil || statementOf([][]byte{said}) != digest {
+	if said, err := r.timeless(got.Head().New, body); err != nil || statementOf([][]byte{said}) != digest {
 		t.Errorf("says %s (%v) for the digest of %s", said, err, body)
 	}
 	return true
@@ -116,8 +144,61 @@ func TestRepetitionIsPlain(t *testing.T) {
 		{Envelope: Envelope{Index: 1}}, {Missed: &Missed{}}, {Unknown: []byte(`{}`)}, {Counts: Counts{Unknown: []byte(`{}`)}},
 		{Statement: Statement{Unknown: []byte(`{}`)}}, {Set: &SetReference{Unknown: []byte(`{}`)}}, {Floor: &Floor{Unknown: []byte(`{}`)}}, {},
 	} {
-		if newRepetition(&tick, []byte("{}")) != nil {
+		if newRepetition(&tick, Message{Body: []byte("{}")}) != nil {
 			t.Errorf("goes by %+v", tick)
+		}
+	}
+}
+
+// TestRepetitionHasItsEnvironment: with another subject or header it is left to
+// [Message.decode], which says what is wrong.
+func TestRepetitionHasItsEnvironment(t *testing.T) {
+	ticks, findings := repeatable(t)
+	for _, body := range append(ticks[:1], findings...) {
+		r := repetitionOf(t, body)
+		if r.read(around(r, body)) == nil {
+			t.Fatalf("does not read itself: %s", body)
+		}
+		changes := map[string]func(*Message){
+			"subject":           func(m *Message) { m.Subject += "x" },
+			"channel of no one": func(m *Message) { m.Header[subjectHeader] = append(m.Header[subjectHeader], "x") },
+		}
+		for _, h := range r.headers {
+			changes["no "+h.name] = func(m *Message) { delete(m.Header, h.name) }
+			changes["two of "+h.name] = func(m *Message) { m.Header[h.name] = append(m.Header[h.name], m.Header[h.name]...) }
+			changes["another "+h.name] = func(m *Message) { m.Header[h.name] = []string{m.Header[h.name][0] + "0"} }
+		}
+		for name, change := range changes {
+			m := around(r, body)
+			change(&m)
+			if _, err := m.decode(); err == nil {
+				t.Errorf("%s: decode accepts it", name)
+			}
+			if r.read(m) != nil {
+				t.Errorf("%s: is read", name)
+			}
+		}
+	}
+}
+
+// TestTimeForm: a time is read as the standard library reads it, where that
+// writes it alike.
+func TestTimeForm(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	const odd = `0123456789-:.,TZ+ 9999`
+	for range 20_000 {
+		text := []byte(time.UnixMilli(random.Int64N(1 << 48)).UTC().Format(timeLayout))
+		if random.IntN(2) == 0 {
+			text[random.IntN(len(text))] = odd[random.IntN(len(odd))]
+		}
+		parsed, err := time.Parse(timeLayout, string(text))
+		want := err == nil && parsed.Format(timeLayout) == string(text)
+		var got Time
+		if is := got.UnmarshalText(text) == nil; is != want {
+			t.Fatalf("%s is read: %t, want %t", text, is, want)
+		}
+		if want && (got != TimeOf(parsed) || got.String() != string(text)) {
+			t.Fatalf("%s is read as %s", text, got)
 		}
 	}
 }
