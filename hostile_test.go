@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -132,12 +133,14 @@ func TestHostileChannelNames(t *testing.T) {
 	s := newScene(t, brokertest.Start(t), "prod")
 	names := []string{"..", ".", "a/b", "*", ">", "a b", " ", "a\x00b", "a@b", "\u202e", "", strings.Repeat("x", 4000), strings.Repeat("é", 2048)}
 	release := withChannels(t, s.fleet, names...)
+	var mu sync.Mutex
 	var asked []string
 	s.plane.SetIntercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
 		asked = append(asked, r.URL.Path)
 		return false
 	})
-	s.config.Poll.Concurrency = 1
 	s.plane.SetRelease(release)
 	tick := s.tick()
 	var want []string
@@ -154,7 +157,10 @@ func TestHostileChannelNames(t *testing.T) {
 	if got, want := s.held(tick), holding(s.fleet, c0, c1, long); got != want {
 		t.Errorf("held is %.200s, want %.200s", got, want)
 	}
-	for _, path := range asked {
+	mu.Lock()
+	paths := slices.Clone(asked)
+	mu.Unlock()
+	for _, path := range paths {
 		if !strings.HasPrefix(path, fleetPath) && !strings.HasPrefix(path, "/v1/rollouts/channel-") && !strings.HasPrefix(path, "/v1/rollouts/xxxx") {
 			t.Errorf("asked for %q", path)
 		}

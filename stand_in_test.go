@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ type reader struct {
 	poll        *producers.Poll
 	memory      producers.Memory
 	next        http.RoundTripper
-	notModified int
+	notModified atomic.Int64
 }
 
 func (s *scene) newReader(url string) *reader {
@@ -56,14 +57,14 @@ func (s *scene) newReader(url string) *reader {
 	r := &reader{next: transport}
 	source, err := producers.NewControlPlane(url, producers.HTTP{Client: &http.Client{Transport: r}, Timeout: requestTimeout, Clock: s.clock})
 	s.must(err)
-	r.poll = &producers.Poll{Source: source, Window: window, Trust: s.readTrust} // one request at a time, as it counts
+	r.poll = &producers.Poll{Source: source, Window: window, Trust: s.readTrust}
 	return r
 }
 
 func (r *reader) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := r.next.RoundTrip(request)
 	if err == nil && response.StatusCode == http.StatusNotModified {
-		r.notModified++
+		r.notModified.Add(1)
 	}
 	return response, err
 }
@@ -122,9 +123,9 @@ func TestPollerReadsFromReducer(t *testing.T) {
 		if diff := cmp.Diff(want, here.read(s)); diff != "" || there.memory.Set == nil {
 			t.Errorf("%s (-from the control plane +from the reducer):\n%s", step.name, diff)
 		}
-		before := here.notModified
-		if diff := cmp.Diff(want, here.read(s)); diff != "" || here.notModified-before != 2*len(want)-2 {
-			t.Errorf("%s, once more: %d answers not modified, want %d\n%s", step.name, here.notModified-before, 2*len(want)-2, diff)
+		before := here.notModified.Load()
+		if diff := cmp.Diff(want, here.read(s)); diff != "" || here.notModified.Load()-before != int64(2*len(want)-2) {
+			t.Errorf("%s, once more: %d answers not modified, want %d\n%s", step.name, here.notModified.Load()-before, 2*len(want)-2, diff)
 		}
 	}
 }
