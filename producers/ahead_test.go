@@ -3,10 +3,12 @@ package producers_test
 import (
 	"context"
 	"io/fs"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
 	"fleetlog/producers"
 )
@@ -73,6 +75,25 @@ func TestAskedAhead(t *testing.T) {
 		}
 		if n := len(watched.asked); n != 1+want*rollouts {
 			t.Errorf("asked for %v", watched.asked)
+		}
+	}
+}
+
+// TestNothingIsAskedAheadOfASourceThatIsDown: while the fleet does not come, it is
+// all that is asked for.
+func TestNothingIsAskedAheadOfASourceThatIsDown(t *testing.T) {
+	s := newStation(sign(t, fleet()))
+	wantSaid(t, s.tick(t, time.Minute), allVerified...)
+	source := s.poll.Source
+	s.release = fleetsim.Release{}
+	for i := range 3 {
+		watched := &watchedSource{Source: source, until: 1, reached: make(chan struct{})}
+		s.poll.Source = watched
+		if got := said(s.tick(t, time.Minute)); len(got) != 1 || !strings.HasPrefix(got[0], "fleet fetch ") {
+			t.Errorf("tick %d says %q", i, got)
+		}
+		if i > 0 && len(watched.asked) != 1 {
+			t.Errorf("tick %d asks for %v", i, watched.asked)
 		}
 	}
 }

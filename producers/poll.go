@@ -30,6 +30,7 @@ type Memory struct {
 	Set     *manifest.Set // that a correct reader holds; nil when none
 	Without []string      // channels of its statement that trust took since
 	Floor   *events.Floor
+	Served  bool // the last tick's fleet came: there is somebody to ask
 }
 
 // Result is what one tick established. Findings lack their envelopes and the
@@ -97,7 +98,7 @@ func (t *tick) run(ctx context.Context) {
 	retained := t.memory.Set
 	t.retain(trust)
 	t.turns = make(chan struct{}, t.limit())
-	t.ahead = askAhead(ctx, retained, t.fetchRollout)
+	t.ahead = askAhead(ctx, t.expected(retained), t.fetchRollout)
 	defer t.ahead.stop()
 
 	fleet, err := t.fetchFleet(ctx)
@@ -109,6 +110,17 @@ func (t *tick) run(ctx context.Context) {
 		fleet, channels = t.again(ctx, fleet, channels, mismatched, retained)
 	}
 	t.conclude(fleet, channels)
+}
+
+// expected is the set whose manifests are asked for before the fleet says so:
+// none while the source does not even serve that.
+func (t *tick) expected(retained *manifest.Set) *manifest.Set {
+	served := t.memory.Served
+	t.memory.Served = false
+	if !served {
+		return nil
+	}
+	return retained
 }
 
 func (p *Poll) readTrust() (*manifest.Trust, error) {
@@ -319,7 +331,7 @@ func (t *tick) conclude(fleet manifest.Verified[manifest.Fleet], channels []chan
 		// Every part was checked by the same rules a moment ago.
 		panic("verified parts make no set: " + err.Error())
 	}
-	t.memory = Memory{Set: set, Floor: &events.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}}
+	t.memory = Memory{Set: set, Floor: &events.Floor{SignedAt: fleet.SignedAt(), FleetHash: fleet.Hash()}, Served: true}
 }
 
 func (t *tick) state(f events.Finding) { t.result.Findings = append(t.result.Findings, f) }

@@ -104,5 +104,6 @@ func (p *Poller) recallSet(ctx context.Context, trust *manifest.Trust, ref *even
 	}
 	slices.Sort(without)
 	p.memory.Set, p.memory.Without = set, without
+	p.memory.Served = p.writer.Base().Head.Completed.Outcome == events.Verified
 	return len(without) == len(ref.Without), nil
 }

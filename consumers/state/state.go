@@ -10,7 +10,8 @@
 //
 // Generations are numbered. One is complete on disk before `current` names it,
 // and `current` names it before the checkpoint does. The one before it stays,
-// for those who still read it.
+// for those who still read it; files that are the same in both are one file with
+// two names, which nobody may write to.
 package state
 
 import (
