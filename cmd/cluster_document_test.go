@@ -43,7 +43,7 @@ var (
 // when the hub is back its copy has every tick, and the reducer there the newest
 // set.
 func TestClusterDocument(t *testing.T) {
-	t.Parallel()
+	// Not beside others: its servers elect leaders, which takes processors.
 	ctx, cancel := context.WithTimeout(t.Context(), *faultPatience)
 	defer cancel()
 	d := &document{t: t, dir: t.TempDir(), ports: map[string]string{}, variables: map[string]string{}, running: map[string]daemon{}, signer: fleetsim.NewEd25519Signer(1)}
