@@ -21,11 +21,11 @@ func (r row) metric() string { return cmp.Or(r.Metric, "ratio") }
 
 // rows are all of them, in the order of the table.
 var rows = []row{
-	{Name: "verify and hash a fleet of 1,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=1000", Metric: "x-floor", Must: 2.2, Aim: 1.6},
-	{Name: "verify and hash a fleet of 10,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=10000", Metric: "x-floor", Must: 2.2, Aim: 1.6},
-	{Name: "verify and hash a pretty-printed fleet of 1,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=pretty/hosts=1000", Metric: "x-floor", Must: 6, Aim: 4},
-	{Name: "verify and hash a pretty-printed fleet of 10,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=pretty/hosts=10000", Metric: "x-floor", Must: 6, Aim: 4},
-	{Name: "memory of that, canonical, 10,000 hosts, all that is allocated", Peer: "size of the body", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=10000", Metric: "x-body-allocated", Must: 5, Aim: 3},
+	{Name: "verify and hash a fleet of 1,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=1000", Metric: "x-floor", Once: true, Must: 2.2, Aim: 1.6},
+	{Name: "verify and hash a fleet of 10,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=10000", Metric: "x-floor", Once: true, Must: 2.2, Aim: 1.6},
+	{Name: "verify and hash a pretty-printed fleet of 1,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=pretty/hosts=1000", Metric: "x-floor", Once: true, Must: 6, Aim: 4},
+	{Name: "verify and hash a pretty-printed fleet of 10,000 hosts, one thread", Peer: "SHA-256 and Ed25519 of the same bytes", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=pretty/hosts=10000", Metric: "x-floor", Once: true, Must: 6, Aim: 4},
+	{Name: "memory of that, canonical, 10,000 hosts, all that is allocated", Peer: "size of the body", Package: "fleetlog/manifest", Benchmark: "VerifyFleet/form=canonical/hosts=10000", Metric: "x-body-allocated", Once: true, Must: 5, Aim: 3},
 	{Name: "changed tick, 5 ms a request, 10 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-10", Faster: true, Must: 6, Aim: 9},
 	{Name: "changed tick, 5 ms a request, 100 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-100", Faster: true, Must: 15, Aim: 23},
 	{Name: "changed tick, 5 ms a request, 1,000 channels", Peer: "one request after the other", Benchmark: "Poll/5ms-1000", Faster: true, Must: 20, Aim: 35},
