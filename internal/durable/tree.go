@@ -41,14 +41,15 @@ func (f File) isOnDisk() bool {
 }
 
 // CreateTree creates the directory path with the files, by their names relative to
-// it, whole or not at all. A name that ends in a slash is a directory. What an interrupted call has left of it is removed. A
-// file whose content is on disk already becomes a hard link to that, where the
-// file system has them. perm is that of files; directories have the right to be
-// searched as well.
+// it, whole or not at all. A name that ends in a slash is a directory. What an
+// interrupted call has left of it is removed. A file whose content is on disk
+// already becomes a hard link to that, where the file system has them. perm is
+// that of files; directories have the right to be searched as well. Errors name
+// path: which of the files meets a full disk first is chance.
 func CreateTree(path string, files map[string]File, perm fs.FileMode) error {
 	unfinished := path + ".new"
 	if err := removeAll(unfinished); err != nil {
-		return wrap("create tree", err)
+		return wrap("create tree", about(path, err))
 	}
 	names := slices.Sorted(maps.Keys(files))
 	dirs, err := makeDirectories(unfinished, names, perm)
@@ -61,7 +62,7 @@ func CreateTree(path string, files map[string]File, perm fs.FileMode) error {
 		}
 	}
 	if err != nil {
-		return wrap("create tree", err)
+		return wrap("create tree", about(path, err))
 	}
 	return Rename(unfinished, path)
 }
@@ -94,7 +95,8 @@ func writeFiles(root string, files map[string]File, perm fs.FileMode) error {
 	return group.Wait()
 }
 
-// create makes the file in a directory that nobody looks at yet.
+// create makes the file in a directory that nobody looks at yet. A file system that
+// has no links, or lets this user make none, has the file written once more.
 func (f File) create(path string, perm fs.FileMode) error {
 	if f.isOnDisk() {
 		err := link(f.Same, path)

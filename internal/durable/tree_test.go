@@ -1,9 +1,12 @@
 package durable
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,4 +70,16 @@ func isSame(a, b string) bool {
 	one, err := os.Stat(a)
 	other, otherErr := os.Stat(b)
 	return err == nil && otherErr == nil && os.SameFile(one, other)
+}
+
+// TestCreateTreeNamesTheTree: whichever file fails, the words are the same.
+func TestCreateTreeNamesTheTree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tree")
+	long := strings.Repeat("x", 300) // longer than a name may be
+	for _, name := range []string{"a" + long, "b" + long} {
+		err := CreateTree(path, map[string]File{"a": {}, name: {}}, 0o600)
+		if !errors.Is(err, syscall.ENAMETOOLONG) || !strings.Contains(err.Error(), path+":") || strings.Contains(err.Error(), long) {
+			t.Errorf("%v, want one about %s", err, path)
+		}
+	}
 }
