@@ -187,7 +187,7 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := process.WriterKey(c.writer.keyFile, c.writer.provision, cryptorand.Reader)
+	key, keep, err := process.WriterKey(c.writer.keyFile, c.writer.provision, cryptorand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -213,6 +213,7 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 		return eventlog.Provision(ctx, nc, place, eventlog.Provisioning{
 			Limits: eventlog.DefaultLimits(), Now: time.Now(), Random: uuid.NewRandom,
 			Opening: events.Opening{Writer: writer, Writers: place.Writers},
+			Keep:    func() error { return process.ConfigError(keep()) },
 		})
 	}
 	return producers.NewPoller(producers.Config{
