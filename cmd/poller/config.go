@@ -60,6 +60,7 @@ type timingConfig struct {
 	interval, tickTimeout, restateEvery, maxClockSkew, standby time.Duration
 }
 
+// flags registers what every tick needs.
 func (c *config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.fleet, "fleet", "", "name of the fleet in the log: 1 to 32 of a-z, 0-9 and -")
 	fs.StringVar(&c.source.controlPlane, "control-plane-url", "", "control plane to poll, https://host[:port]")
@@ -79,12 +80,17 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.timing.tickTimeout, "tick-timeout", 0, "longest time for one tick; 0 means the interval")
 	fs.DurationVar(&c.timing.restateEvery, "restate-every", time.Hour, "age at which an unchanged statement is written out again; 0 means at every tick")
 	fs.DurationVar(&c.timing.maxClockSkew, "max-clock-skew", time.Minute, "largest difference to the broker's clock at which ticks are recorded")
-	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
 	fs.IntVar(&c.concurrency, "concurrency", 32, "artifacts fetched at once, each by two requests")
-	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
 	fs.StringVar(&c.domain, "nats-domain", "", "JetStream domain of the log")
 	c.endpoint.Flags(fs)
 	c.logging.Register(fs)
+}
+
+// loopFlags registers what only goes on from tick to tick.
+func (c *config) loopFlags(fs *pflag.FlagSet) {
+	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
+	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
+	c.heartbeat.Flags(fs, "behind every tick that was verified and recorded")
 }
 
 // validate refuses what cannot work before anything is touched.
