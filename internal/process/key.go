@@ -32,6 +32,9 @@ func ReadPrivateFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory: name a file", path)
+	}
 	if info.Mode().Perm()&0o077 != 0 && !isCredential(path) {
 		return nil, fmt.Errorf("%s is open to others (mode %#o): run chmod 600 %s", path, info.Mode().Perm(), path)
 	}
