@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,10 +225,24 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 		})
 	}
 	return producers.NewPoller(producers.Config{
-		Poll: poll, Open: open, From: cmp.Or(c.source.controlPlane, c.source.dir, c.source.url), Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
+		Poll: poll, Open: warnUnnamed(open, public, log), From: cmp.Or(c.source.controlPlane, c.source.dir, c.source.url), Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
 		Interval: c.timing.interval, TickTimeout: c.timing.tickTimeout, Standby: c.timing.standby,
 		MaxClockSkew: c.timing.maxClockSkew, Clock: time.Now, NewTickID: uuid.NewV7, Log: log, Ready: ready,
 	}), nc, nil
+}
+
+// warnUnnamed opens the log, and says once when that does not name the key: who
+// trusts the log's own word takes the ticks for noise.
+func warnUnnamed(open func(context.Context) (*eventlog.Log, error), own events.PublicKey, log logrus.FieldLogger) func(context.Context) (*eventlog.Log, error) {
+	warned := false
+	return func(ctx context.Context) (*eventlog.Log, error) {
+		l, err := open(ctx)
+		if err == nil && !warned && !slices.Contains(l.Opening().Opened.Writers, own) {
+			warned = true
+			log.WithField("writer", own).Warn("the log does not name this poller as a writer: its ticks count only for readers that are given its key by --writer-key")
+		}
+		return l, err
+	}
 }
 
 // place accepts this poller's own key and those that --writer-key names.
