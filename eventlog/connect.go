@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -108,7 +109,28 @@ func redact(urls string) string {
 	return strings.Join(parts, ",")
 }
 
+// checkSecrets refuses files whose secret everybody on the machine may read. A
+// group may: secrets are mounted so.
+func (e Endpoint) checkSecrets() error {
+	for _, path := range []string{e.NKeyFile, e.CredsFile, e.KeyFile} {
+		if path == "" {
+			continue
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("read secret of the connection: %w", err)
+		}
+		if info.Mode().Perm()&0o007 != 0 {
+			return fmt.Errorf("%s is open to everybody (mode %#o): run chmod 600 %s", path, info.Mode().Perm(), path)
+		}
+	}
+	return nil
+}
+
 func (c Connection) options() ([]nats.Option, error) {
+	if err := c.checkSecrets(); err != nil {
+		return nil, err
+	}
 	options := []nats.Option{
 		nats.Name(c.Name), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
 		nats.ReconnectWait(time.Second), nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(2),

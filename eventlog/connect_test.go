@@ -90,6 +90,31 @@ func TestWriterKeyConnectsNowhere(t *testing.T) {
 	}
 }
 
+// TestSecretsAreNotForEverybody: a secret that everybody may read is refused by its
+// name, one that a group may read is taken.
+func TestSecretsAreNotForEverybody(t *testing.T) {
+	quiet := logrus.New()
+	quiet.SetOutput(io.Discard)
+	for name, endpoint := range map[string]func(path string) eventlog.Endpoint{
+		"nkey":        func(path string) eventlog.Endpoint { return eventlog.Endpoint{NKeyFile: path} },
+		"credentials": func(path string) eventlog.Endpoint { return eventlog.Endpoint{CredsFile: path} },
+		"client key":  func(path string) eventlog.Endpoint { return eventlog.Endpoint{KeyFile: path} },
+	} {
+		path := writeFile(t, "secret", "not read")
+		for mode, refused := range map[os.FileMode]bool{0o644: true, 0o640: false} {
+			if err := os.Chmod(path, mode); err != nil {
+				t.Fatal(err)
+			}
+			at := endpoint(path)
+			at.URL = "nats://127.0.0.1:1"
+			_, err := eventlog.Connect(eventlog.Connection{Endpoint: at, Log: quiet}, nil)
+			if err == nil || strings.Contains(err.Error(), "chmod 600 "+path) != refused {
+				t.Errorf("%s, mode %o: %v", name, mode, err)
+			}
+		}
+	}
+}
+
 // TestConnectionOutlivesRefusals: the broker's configuration is wrong for a
 // while.
 func TestConnectionOutlivesRefusals(t *testing.T) {
