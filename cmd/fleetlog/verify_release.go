@@ -68,7 +68,9 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 	if err != nil {
 		return could(err)
 	}
-	defer root.Close()
+	if err := root.Close(); err != nil {
+		return could(err)
+	}
 	policy, err := f.policy()
 	var refused *manifest.Rejection
 	if err != nil && !errors.As(err, &refused) {
@@ -79,7 +81,7 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 		return could(err)
 	}
 	poll := producers.Poll{
-		Source: producers.NewDirectory(root.FS()), Trust: f.trust.Read, Window: policy.Window, Channels: policy.Channels,
+		Source: producers.NewDirectory(producers.Files(dir)), Trust: f.trust.Read, Window: policy.Window, Channels: policy.Channels,
 	}
 	v := releaseVerdict{Channels: []channelVerdict{}}
 	if err := v.take(poll.Tick(cmd.Context(), policy.Now, producers.Memory{Floor: floor})); err != nil {
