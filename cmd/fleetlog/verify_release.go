@@ -129,7 +129,7 @@ func (v *releaseVerdict) take(r *producers.Result) error {
 		c := channelVerdict{}
 		switch f := finding.(type) {
 		case *events.FleetFetched:
-			a.Warnings = r.Memory.Set.Fleet().Warnings()
+			a.Warnings = append(r.Keys, r.Memory.Set.Fleet().Warnings()...)
 			digest := r.Memory.Set.Digest()
 			v.SetDigest = &digest
 		case *events.FleetRejected:
