@@ -27,6 +27,7 @@ type Writer struct {
 	attempts map[manifest.Digest]bool // own ticks whose fate is not known
 	noise    func(first, count uint64)
 	chain    *events.Chain // that the last tick was judged by
+	signs    bool          // a tick that this writer composed was signed as it says
 }
 
 // NewWriter reads the last valid tick, its statement and the newest verified
@@ -257,7 +258,13 @@ func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := w.log.publishFenced(ctx, messages, w.end); err != nil {
+	holds := make(chan bool, 1)
+	go func() { holds <- w.chain.HeadHolds() }()
+	err = w.log.publishFenced(ctx, messages, w.end)
+	if w.signs = <-holds; !w.signs {
+		return nil, errors.Join(err, errUnsigned)
+	}
+	if err != nil {
 		if w.attempts == nil {
 			w.attempts = make(map[manifest.Digest]bool)
 		}
@@ -268,10 +275,18 @@ func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
 	return tick, nil
 }
 
+// errUnsigned ends a writer whose key once signed well and does no longer: what it
+// stored is noise.
+var errUnsigned = errors.New("append tick: its signature does not hold: check the writer key's device or memory")
+
 // validate judges the composed tick by the readers' own rule, so that nothing
-// is ever stored that a reader would take for noise.
+// is stored that a reader would take for noise. The signature of a writer that has
+// once signed is left to be looked at while the server stores the tick.
 func (w *Writer) validate(messages []events.Message) (*events.Tick, error) {
 	chain := w.chain.Behind(w.base.Head)
+	if w.signs {
+		chain.DeferSignatures()
+	}
 	for i, m := range messages {
 		tick, noise, err := chain.Push(w.end+1+uint64(i), m)
 		if err != nil {

@@ -97,7 +97,7 @@ func (c *composition) judge() error {
 		age = c.draft.Time.Time().Sub(c.base.Last[0].Head().Time.Time())
 	}
 	young := age < youngStatement
-	changed, gone, err := differing(facts(c.base.Last, young), facts(c.findings, young))
+	changed, gone, err := differing(c.base.Last, c.findings, young)
 	if err != nil {
 		return err
 	}

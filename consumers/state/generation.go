@@ -59,9 +59,9 @@ func rolloutFile(id string) string {
 	return "rollouts/" + id + ".json"
 }
 
-// writeGeneration writes the set under the next free number. What `current` has
-// of it already is not written again.
-func (d *Directory) writeGeneration(set *manifest.Set) (string, error) {
+// writeGeneration writes the set, of these artifacts, under the next free number.
+// What `current` has of it already is not written again.
+func (d *Directory) writeGeneration(set *manifest.Set, names ArtifactNames) (string, error) {
 	numbers, err := d.numbers()
 	if err != nil {
 		return "", err
@@ -71,13 +71,19 @@ func (d *Directory) writeGeneration(set *manifest.Set) (string, error) {
 		name = generationName(numbers[len(numbers)-1] + 1)
 	}
 	files := map[string]durable.File{"rollouts/": {}}
-	pair := func(name string, r manifest.Received) {
-		files[name] = durable.File{Data: r.Body, Same: filepath.Join(d.Current(), name)}
-		files[name+".sig"] = durable.File{Data: r.Signature, Same: filepath.Join(d.Current(), name+".sig")}
+	pair := func(name string, r manifest.Received, has bool) {
+		known := time.Time{}
+		if has {
+			known = d.has.at
+		}
+		files[name] = durable.File{Data: r.Body, Same: filepath.Join(d.Current(), name), Known: known}
+		files[name+".sig"] = durable.File{Data: r.Signature, Same: filepath.Join(d.Current(), name+".sig"), Known: known}
 	}
-	pair(fleetFile, set.Fleet().Received())
+	has := d.has.artifacts
+	pair(fleetFile, set.Fleet().Received(), has.Fleet == names.Fleet)
 	for _, r := range set.Rollouts() {
-		pair(rolloutFile(set.ID(r).String()), r.Received())
+		channel := r.Value().Channel
+		pair(rolloutFile(set.ID(r).String()), r.Received(), has.Rollouts[channel] == names.Rollouts[channel])
 	}
 	return name, durable.CreateTree(filepath.Join(d.path, generations, name), files, 0o600)
 }

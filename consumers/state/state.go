@@ -20,6 +20,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"fleetlog/consumers/fold"
 	"fleetlog/internal/durable"
@@ -30,6 +31,14 @@ import (
 type Directory struct {
 	path string
 	lock *durable.Lock
+	has  written
+}
+
+// written is what `current` names, and since when by the file system's clock; the
+// zero value when this Directory has not made it so.
+type written struct {
+	artifacts ArtifactNames
+	at        time.Time
 }
 
 // ErrInUse says that another reducer holds the directory.
@@ -55,7 +64,7 @@ func Open(path string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	return &Directory{path, lock}, nil
+	return &Directory{path: path, lock: lock}, nil
 }
 
 // View looks at a directory without locking it: only to load from.
@@ -83,8 +92,8 @@ func (d *Directory) Save(c Checkpoint, s fold.State) (Checkpoint, error) {
 	switch {
 	case s.Set == nil:
 		err = durable.RemoveAll(d.Current())
-	case c.Set.Generation != "" && filepath.Join(generations, c.Set.Generation) == before:
-	case d.holds(before, *c.Set):
+	case c.names(before):
+	case !last.names(before) && d.holds(before, *c.Set):
 		c.Set.Generation = filepath.Base(before)
 		err = durable.ReplaceSymlink(before, d.Current()) // whose sync may have failed
 	default:
@@ -113,10 +122,23 @@ func (d *Directory) target() (string, error) {
 
 // publish writes the set as a new generation and makes `current` name it.
 func (d *Directory) publish(c *Checkpoint, set *manifest.Set) (err error) {
-	if c.Set.Generation, err = d.writeGeneration(set); err != nil {
+	if c.Set.Generation, err = d.writeGeneration(set, c.Set.Artifacts); err != nil {
 		return err
 	}
-	return durable.ReplaceSymlink(filepath.Join(generations, c.Set.Generation), d.Current())
+	d.has = written{}
+	if err := durable.ReplaceSymlink(filepath.Join(generations, c.Set.Generation), d.Current()); err != nil {
+		return err
+	}
+	link, err := os.Lstat(d.Current())
+	if err == nil {
+		d.has = written{c.Set.Artifacts, link.ModTime()}
+	}
+	return err
+}
+
+// names tells whether the checkpoint's set is the generation that `current` names.
+func (c *Checkpoint) names(target string) bool {
+	return c.Set != nil && c.Set.Generation != "" && filepath.Join(generations, c.Set.Generation) == target
 }
 
 // Read reads the checkpoint and the files of the set that it names, verifying

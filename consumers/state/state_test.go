@@ -302,6 +302,27 @@ func TestAnotherSignature(t *testing.T) {
 	}
 }
 
+// TestDamageIsNotHandedOn: a file that was written over after it was saved does not
+// become part of the next generation.
+func TestDamageIsNotHandedOn(t *testing.T) {
+	d := open(t, t.TempDir())
+	one, resigned := stateOf(t, fleet(1)), assemble(t, fleet(1), bothKeys(t), resign(t, fleetsim.ChannelName(1)))
+	c := save(t, d, checkpointAt(t, state.Checkpoint{}, 1), one)
+	for i, file := range []string{"fleet.resolved.json", "rollouts/channel-000@aaaa.json", "rollouts/channel-002@aaaa.json.sig"} {
+		path := filepath.Join(d.Current(), file)
+		edit(t, path, func(s string) string { return s[:9] + string(s[9]^1) + s[10:] })
+		later := time.Now().Add(time.Minute) // far from the grain of the file system's clock
+		must(t, os.Chtimes(path, later, later))
+		next := []fold.State{resigned, one}[i%2]
+		c = save(t, d, checkpointAt(t, c, uint64(2+i)), next)
+		_, loaded, err := d.Load(fold.Rules{Trust: bothKeys(t), Window: window})
+		must(t, err)
+		if diff := cmp.Diff(describe(next), describe(loaded)); diff != "" {
+			t.Errorf("%s: state (-saved +loaded):\n%s", file, diff)
+		}
+	}
+}
+
 // bothKeys trusts both signers.
 func bothKeys(t testing.TB) *manifest.Trust {
 	t.Helper()

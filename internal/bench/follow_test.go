@@ -16,6 +16,7 @@ import (
 
 const (
 	followed  = 1_000_000 // messages
+	lookedUp  = 1_000_000 // ticks
 	stateEach = 10        // ticks from one that is written out to the next
 )
 
@@ -24,7 +25,7 @@ const (
 // are unchanged; the tenth states a fleet and twelve channels, one of them anew.
 func BenchmarkFollow(b *testing.B) {
 	s := newScene(b, func(c *broker.Config) { c.NoSync = true })
-	end := s.writeLong()
+	end := s.write(long(writing{messages: followed}))
 	inTurns(b, 1, func() { s.follow(end) }, func() { s.consume(end) }).report(b, "ns", true)
 }
 
@@ -72,11 +73,14 @@ type writing struct {
 	ticks    int
 }
 
-// writeLong fills the log for [BenchmarkFollow], and returns its end.
-func (s *scene) writeLong() (end uint64) {
-	return s.write(writing{channels: 12, restate: 24 * time.Hour, interval: time.Second, anew: stateEach, messages: followed})
+// long is a log of so many messages or ticks, of which each tenth states something
+// new.
+func long(w writing) writing {
+	w.channels, w.restate, w.interval, w.anew = 12, 24*time.Hour, time.Second, stateEach
+	return w
 }
 
+// write fills the log, and returns its end.
 func (s *scene) write(w writing) (end uint64) {
 	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(4000))
 	s.must(err)
@@ -136,7 +140,7 @@ func (s *scene) committed(base *events.Base, first uint64, messages []events.Mes
 // has and where its statement is, beside one direct read.
 func BenchmarkAt(b *testing.B) {
 	s := newScene(b, func(c *broker.Config) { c.NoSync = true })
-	end := s.writeLong()
+	end := s.write(long(writing{ticks: lookedUp}))
 	stream, err := jetstream.New(s.nc)
 	s.must(err)
 	raw, err := stream.Stream(s.Context(), s.log.Fleet().EventsStream())

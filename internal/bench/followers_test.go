@@ -36,8 +36,9 @@ func (s *scene) another(name string) *scene {
 // audience are the followers of one log, and who writes it.
 type audience struct {
 	*changing
-	heardAt chan uint64 // sequences of ticks, by whichever follower
-	size    int
+	heardAt     chan uint64 // sequences of ticks, by whichever follower
+	size        int
+	connections []*nats.Conn
 }
 
 func (s *scene) audience(size int) *audience {
@@ -53,6 +54,7 @@ func (s *scene) audience(size int) *audience {
 		nc, err := nats.Connect(s.nc.ConnectedUrl())
 		s.must(err)
 		s.Cleanup(nc.Close)
+		a.connections = append(a.connections, nc)
 		log, err := eventlog.Open(ctx, nc, eventlog.Place{Fleet: s.log.Fleet()})
 		s.must(err)
 		following.Go(func() {

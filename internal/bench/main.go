@@ -62,14 +62,15 @@ func run(ctx context.Context, args []string, out io.Writer) (held bool, err erro
 		if !pattern.MatchString(r.Name) {
 			continue
 		}
-		one, err := m.measure(ctx, r)
-		if err != nil {
-			return false, err
+		var one result
+		if one, err = m.measure(ctx, r); err != nil {
+			break // what was measured is not lost
 		}
+		fmt.Fprintf(os.Stderr, "%s: %.2f (%s)\n", r.Name, one.Ratio, one.Verdict)
 		measured, held = append(measured, one), held && one.Verdict != missed
 	}
 	if *form == "json" {
-		return held, json.MarshalWrite(out, measured, jsontext.Multiline(true))
+		return held, errors.Join(err, json.MarshalWrite(out, measured, jsontext.Multiline(true)))
 	}
-	return held, table(out, measured)
+	return held, errors.Join(err, table(out, measured))
 }

@@ -63,7 +63,6 @@ func (m measuring) measure(ctx context.Context, r row) (result, error) {
 	name := r.pkg() + " " + r.Benchmark
 	output, ok := m.outputs[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "%s\n", r.Name)
 		var err error
 		if output, err = m.run(ctx, r); err != nil {
 			return result{}, fmt.Errorf("measure %s: %w", r.Benchmark, err)

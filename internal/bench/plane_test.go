@@ -19,22 +19,50 @@ import (
 	"fleetlog/internal/fleetsim"
 )
 
-// planeDir is set for the process that serves: its directory. planeDelay is what
-// every request takes there.
+// planeDir or brokerDir is set for a process that serves: its directory. planeDelay
+// is what every request to a control plane takes.
 const (
 	planeDir   = "FLEETLOG_BENCH_PLANE"
 	planeDelay = "FLEETLOG_BENCH_DELAY"
+	brokerDir  = "FLEETLOG_BENCH_BROKER"
 )
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(planeDir); dir != "" {
-		if err := servePlane(dir); err != nil {
+	for name, serve := range map[string]func(dir string) error{planeDir: servePlane, brokerDir: serveBroker} {
+		dir := os.Getenv(name)
+		if dir == "" {
+			continue
+		}
+		if err := serve(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+// startServing runs this program once more, to serve until the benchmark is over,
+// and returns the URL that it prints.
+func (s *scene) startServing(environment ...string) (url string, pid int) {
+	s.Helper()
+	self, err := os.Executable()
+	s.must(err)
+	served := exec.CommandContext(s.Context(), self)
+	served.Env = append(os.Environ(), environment...)
+	served.Stderr = os.Stderr
+	stdin, err := served.StdinPipe()
+	s.must(err)
+	stdout, err := served.StdoutPipe()
+	s.must(err)
+	s.must(served.Start())
+	s.Cleanup(func() {
+		_ = stdin.Close()
+		_ = served.Wait()
+	})
+	url, err = bufio.NewReader(stdout).ReadString('\n')
+	s.must(err)
+	return strings.TrimSpace(url), served.Process.Pid
 }
 
 // servePlane serves the releases 0 and 1 in the directory, the other one from each
@@ -105,23 +133,7 @@ func (s *scene) startPlane(hosts, channels int, delay time.Duration) *plane {
 		s.must(err)
 		s.must(os.CopyFS(filepath.Join(dir, fmt.Sprint(i)), release))
 	}
-	self, err := os.Executable()
-	s.must(err)
-	served := exec.CommandContext(s.Context(), self)
-	served.Env = append(os.Environ(), planeDir+"="+dir, planeDelay+"="+delay.String())
-	served.Stderr = os.Stderr
-	stdin, err := served.StdinPipe()
-	s.must(err)
-	stdout, err := served.StdoutPipe()
-	s.must(err)
-	s.must(served.Start())
-	s.Cleanup(func() {
-		_ = stdin.Close()
-		_ = served.Wait()
-	})
-	url, err := bufio.NewReader(stdout).ReadString('\n')
-	s.must(err)
-	p.url = strings.TrimSpace(url)
+	p.url, _ = s.startServing(planeDir+"="+dir, planeDelay+"="+delay.String())
 	return p
 }
 

@@ -32,10 +32,15 @@ func BenchmarkSwap(b *testing.B) {
 	var figures rounds
 	for i := 0; b.Loop(); i++ {
 		w.change(i)
+		before := r.target()
 		seq := w.append()
 		began := time.Now()
+		for r.target() == before {
+			time.Sleep(20 * time.Microsecond) // both processors are needed elsewhere
+		}
+		took := time.Since(began)
 		r.await(seq)
-		figures.add(float64(time.Since(began).Nanoseconds()), r.writeSame(i))
+		figures.add(float64(took.Nanoseconds()), r.writeSame(i))
 	}
 	figures.report(b, "ns", false)
 }
@@ -145,6 +150,13 @@ func (s *scene) reduce(w *changing) *reducing {
 	r := &reducing{reducer, s, dir, w.release["rollouts/"+fleetsim.ChannelName(0)+"@"+fmt.Sprintf("%040x", 1)+".json"].Data}
 	r.await(w.writer.Base().Head.Seq)
 	return r
+}
+
+// target is what `current` names.
+func (r *reducing) target() string {
+	target, err := os.Readlink(filepath.Join(r.dir, "current"))
+	r.must(err)
+	return target
 }
 
 // await returns once what is served, and so on disk, is of that sequence.

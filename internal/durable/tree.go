@@ -11,15 +11,18 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // File is one file of a tree: its content, and where the same content may be on
-// disk already, in a file that nobody writes any more. Empty: nowhere.
+// disk already, in a file that nobody writes any more. Empty: nowhere. Known is
+// when, by the file system's clock, it was there for certain; zero: never.
 type File struct {
-	Data []byte
-	Same string
+	Data  []byte
+	Same  string
+	Known time.Time
 }
 
 // treeWriters is how many files of a tree are written at once: a disk then syncs
@@ -27,9 +30,14 @@ type File struct {
 const treeWriters = 8
 
 // isOnDisk tells whether the other file has the content: it may have been damaged.
+// One that nobody has written since it was known is not read again.
 func (f File) isOnDisk() bool {
 	if f.Same == "" {
 		return false
+	}
+	if info, err := os.Lstat(f.Same); err == nil && info.Mode().IsRegular() &&
+		info.Size() == int64(len(f.Data)) && !info.ModTime().After(f.Known) {
+		return true
 	}
 	have, err := os.Open(f.Same)
 	if err != nil {
@@ -83,27 +91,36 @@ func makeDirectories(root string, names []string, perm fs.FileMode) (made []stri
 	return made, nil
 }
 
+// writeFiles writes what is not on disk, several at once, and links the rest
+// meanwhile. A file system that has no links, or lets this user make none, has the
+// file written once more.
 func writeFiles(root string, files map[string]File, perm fs.FileMode) error {
+	links := make(map[string]File)
 	var group errgroup.Group
 	group.SetLimit(treeWriters)
 	for name, file := range files {
-		if strings.HasSuffix(name, "/") {
-			continue
+		switch {
+		case strings.HasSuffix(name, "/"):
+		case file.isOnDisk():
+			links[name] = file
+		default:
+			group.Go(func() error { return file.create(filepath.Join(root, name), perm) })
 		}
-		group.Go(func() error { return file.create(filepath.Join(root, name), perm) })
+	}
+	for name, file := range links {
+		path := filepath.Join(root, name)
+		err := link(file.Same, path)
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) || errors.Is(err, fs.ErrPermission) {
+			group.Go(func() error { return file.create(path, perm) })
+		} else if err != nil {
+			return errors.Join(err, group.Wait())
+		}
 	}
 	return group.Wait()
 }
 
-// create makes the file in a directory that nobody looks at yet. A file system that
-// has no links, or lets this user make none, has the file written once more.
+// create makes the file in a directory that nobody looks at yet.
 func (f File) create(path string, perm fs.FileMode) error {
-	if f.isOnDisk() {
-		err := link(f.Same, path)
-		if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EMLINK) && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-	}
 	file, err := createFile(path, perm)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -63,6 +64,38 @@ func TestCreateTree(t *testing.T) {
 	}
 	if got := content(t, filepath.Join(first, "c")); got != "c" {
 		t.Errorf("c of the tree that exists holds %q", got)
+	}
+}
+
+// TestCreateTreeKnown: what is known is not read again, unless it was written since
+// or has another size.
+func TestCreateTreeKnown(t *testing.T) {
+	dir := t.TempDir()
+	have := filepath.Join(dir, "have")
+	if err := os.WriteFile(have, []byte("have"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(have)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		data   string
+		known  time.Time
+		shared bool
+	}{
+		"known":         {"HAVE", info.ModTime(), true},
+		"written since": {"HAVE", info.ModTime().Add(-1), false},
+		"another size":  {"have more", info.ModTime(), false},
+		"never known":   {"have", time.Time{}, true},
+	} {
+		tree := filepath.Join(dir, name)
+		if err := CreateTree(tree, map[string]File{"a": {Data: []byte(c.data), Same: have, Known: c.known}}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := isSame(filepath.Join(tree, "a"), have); got != c.shared {
+			t.Errorf("%s: is shared: %t, want %t", name, got, c.shared)
+		}
 	}
 }
 
