@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
@@ -129,7 +130,7 @@ func (v *releaseVerdict) take(r *producers.Result) error {
 		c := channelVerdict{}
 		switch f := finding.(type) {
 		case *events.FleetFetched:
-			a.Warnings = append(r.Keys, r.Memory.Set.Fleet().Warnings()...)
+			a.Warnings = slices.Concat(r.Keys, r.Memory.Set.Fleet().Warnings())
 			digest := r.Memory.Set.Digest()
 			v.SetDigest = &digest
 		case *events.FleetRejected:
