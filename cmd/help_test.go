@@ -49,6 +49,13 @@ func walkHelp(t *testing.T, program string, path []string, found *[]string) {
 		}
 	}
 	checkVariables(t, program, whole, page["OPTIONS"])
+	columns := map[int]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^    [a-z]+ +`).FindAllString(page["COMMANDS"], -1) {
+		columns[len(line)] = true
+	}
+	if len(columns) > 1 {
+		t.Errorf("%s: COMMANDS are not in a column:%s", whole, page["COMMANDS"])
+	}
 	commands := regexp.MustCompile(`(?m)^    ([a-z]+) `).FindAllStringSubmatch(page["COMMANDS"], -1)
 	if len(commands) == 0 && !strings.Contains(page["EXAMPLES"], whole+" ") {
 		t.Errorf("%s: EXAMPLES is %q", whole, page["EXAMPLES"])

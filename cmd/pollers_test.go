@@ -49,7 +49,7 @@ func newRivals(ctx context.Context, t *testing.T, n int) *rivals {
 	}
 	r := &rivals{scene: s}
 	for i := range n {
-		key, err := process.WriterKey(r.key(i), true, rand.Reader)
+		key, err := process.CreateWriterKey(r.key(i), rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ type Provisioning struct {
 	Opening events.Opening
 	Now     time.Time
 	Random  func() (uuid.UUID, error) // makes the lineage
+	Keep    func() error              // called before anything is made; keeps the key of Opening's writer; nil: it is kept
 }
 
 // ErrArtifactsLost refuses to make an artifacts stream for ticks that are there:
@@ -37,6 +38,9 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 	}
 	// Before one is made the other is looked at: nothing is made that is refused.
 	if _, err := l.checkedStream(ctx, artifactsConfig(place.Fleet, p.Limits)); err != nil && !errors.Is(err, ErrMissing) {
+		return nil, err
+	}
+	if err := l.keepKey(ctx, p); err != nil {
 		return nil, err
 	}
 	if l.events, err = l.ensureStream(ctx, eventsConfig(place.Fleet, p.Limits)); err != nil {
@@ -60,6 +64,19 @@ func Provision(ctx context.Context, nc *nats.Conn, place Place, p Provisioning) 
 		}
 	}
 	return l, l.readOpening(ctx, leader{l, place.Fleet.EventsStream()}) // a copy may not have it yet
+}
+
+// keepKey keeps the writer's key where there is no LogOpened yet: what is signed
+// by a key that is lost afterwards cannot be written on.
+func (l *Log) keepKey(ctx context.Context, p Provisioning) error {
+	stream, err := l.checkedStream(ctx, eventsConfig(l.place.Fleet, p.Limits))
+	switch {
+	case err != nil && !errors.Is(err, ErrMissing):
+		return err
+	case p.Keep == nil, err == nil && stream.CachedInfo().State.LastSeq > 0:
+		return nil
+	}
+	return p.Keep()
 }
 
 func (l *Log) ensureStream(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {

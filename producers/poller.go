@@ -18,6 +18,7 @@ import (
 type Config struct {
 	Poll         *Poll
 	Open         func(context.Context) (*eventlog.Log, error) // opens the log; tried again while the broker is away
+	From         string                                       // where the source is, for people; no secret
 	Terms        events.Terms
 	Interval     time.Duration
 	TickTimeout  time.Duration // of one tick, from its instant to its commit; 0: the interval

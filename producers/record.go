@@ -170,7 +170,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	}
 	for _, f := range findings {
 		if f.Head().New || !p.state.named {
-			logFinding(p.Log, f)
+			p.logFinding(f)
 		}
 	}
 	p.state.named = true
@@ -203,30 +203,37 @@ func (s *stateLog) changeWith(log logrus.FieldLogger, state, message string, sev
 	}
 }
 
-// logFinding writes a refusal with its reason; what is in order is not written.
-func logFinding(log logrus.FieldLogger, f events.Finding) {
+// logFinding writes a refusal with its reason, where it came from and where to
+// read what to do; what is in order is not written.
+func (p *Poller) logFinding(f events.Finding) {
 	fields := logrus.Fields{}
 	if channel, ok := f.ChannelName(); ok {
 		fields["channel"] = channel
 	}
+	code := ""
 	switch f := f.(type) {
 	case *events.FleetRejected:
-		fields["reason"], fields["detail"] = f.Reason, f.Detail
+		fields["reason"], fields["detail"], code = f.Reason, f.Detail, string(f.Reason)
 	case *events.RolloutRejected:
-		fields["reason"], fields["detail"] = f.Reason, f.Detail
+		fields["reason"], fields["detail"], code = f.Reason, f.Detail, string(f.Reason)
 	case *events.CrossCheckFailed:
-		fields["check"], fields["expected"], fields["actual"] = f.Check, f.Expected, f.Actual
+		fields["check"], fields["expected"], fields["actual"], code = f.Check, f.Expected, f.Actual, f.Check
 	case *events.RolloutVerified:
 		if f.Carried == "" {
 			return
 		}
-		fields["carried"] = f.Carried
+		fields["carried"], code = f.Carried, string(f.Carried)
 	case *events.ChannelIdle:
 		if f.Reason != events.Removed {
 			return
 		}
+		code = string(f.Reason)
 	default:
 		return
 	}
-	log.WithFields(fields).Warn(events.Describe(f))
+	fields["hint"] = "fleetlog explain " + code
+	if p.From != "" && code != string(events.TrustInvalid) {
+		fields["source"] = p.From
+	}
+	p.Log.WithFields(fields).Warn(events.Describe(f))
 }

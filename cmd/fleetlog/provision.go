@@ -63,31 +63,30 @@ type openingFlags struct {
 	continues string
 }
 
-func (o *openingFlags) opening() (events.Opening, error) {
-	var opening events.Opening
+// opening reads what the flags name; keep keeps the writer's key.
+func (o *openingFlags) opening() (opening events.Opening, keep func() error, err error) {
 	if o.continues != "" {
-		var err error
 		if opening.Continues, err = readContinued(o.continues); err != nil {
-			return opening, err
+			return opening, nil, err
 		}
 	}
-	key, err := process.WriterKey(o.keyFile, true, rand.Reader)
+	key, keep, err := process.WriterKey(o.keyFile, true, rand.Reader)
 	if err != nil {
-		return opening, err
+		return opening, nil, err
 	}
 	if opening.Writer, err = events.NewWriter(key); err != nil {
-		return opening, err
+		return opening, nil, err
 	}
 	further, err := publicKeys("--writers", o.others)
 	opening.Writers = append([]events.PublicKey{opening.Writer.Public()}, further...)
-	return opening, err
+	return opening, keep, err
 }
 
 func provision(cmd *cobra.Command, f *logFlags, o *openingFlags, limits eventlog.Limits, output string) error {
 	if limits.Events <= 0 || limits.Artifacts <= 0 || limits.Replicas < 1 {
 		return errors.New("limits and replicas must be positive")
 	}
-	opening, err := o.opening()
+	opening, keep, err := o.opening()
 	if err != nil {
 		return err
 	}
@@ -101,7 +100,7 @@ func provision(cmd *cobra.Command, f *logFlags, o *openingFlags, limits eventlog
 		place.Writers = opening.Writers
 	}
 	log, err := eventlog.Provision(cmd.Context(), nc, place, eventlog.Provisioning{
-		Limits: limits, Now: time.Now(), Random: uuid.NewRandom, Opening: opening,
+		Limits: limits, Now: time.Now(), Random: uuid.NewRandom, Opening: opening, Keep: keep,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"fleetlog/consumers/view"
@@ -55,6 +56,9 @@ func show(cmd *cobra.Command, f *showFlags) error {
 }
 
 func (f *showFlags) set(cmd *cobra.Command) (view.Set, error) {
+	if f.stateDir != "" && f.at != "" {
+		return view.Set{}, could(errors.New("--at is a point of the log, and a state directory holds one set: give --state-dir or --at"))
+	}
 	if f.stateDir != "" {
 		var trust *manifest.Trust
 		if f.trust != "" {

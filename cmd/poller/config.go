@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	cryptorand "crypto/rand"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +60,7 @@ type timingConfig struct {
 	interval, tickTimeout, restateEvery, maxClockSkew, standby time.Duration
 }
 
+// flags registers what every tick needs.
 func (c *config) flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.fleet, "fleet", "", "name of the fleet in the log: 1 to 32 of a-z, 0-9 and -")
 	fs.StringVar(&c.source.controlPlane, "control-plane-url", "", "control plane to poll, https://host[:port]")
@@ -77,12 +80,17 @@ func (c *config) flags(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.timing.tickTimeout, "tick-timeout", 0, "longest time for one tick; 0 means the interval")
 	fs.DurationVar(&c.timing.restateEvery, "restate-every", time.Hour, "age at which an unchanged statement is written out again; 0 means at every tick")
 	fs.DurationVar(&c.timing.maxClockSkew, "max-clock-skew", time.Minute, "largest difference to the broker's clock at which ticks are recorded")
-	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
 	fs.IntVar(&c.concurrency, "concurrency", 32, "artifacts fetched at once, each by two requests")
-	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
 	fs.StringVar(&c.domain, "nats-domain", "", "JetStream domain of the log")
 	c.endpoint.Flags(fs)
 	c.logging.Register(fs)
+}
+
+// loopFlags registers what only goes on from tick to tick.
+func (c *config) loopFlags(fs *pflag.FlagSet) {
+	fs.DurationVar(&c.timing.standby, "standby-wait", 0, "silence of another poller after which this one takes over; 0 means 1.5 intervals, negative means at once")
+	fs.StringVar(&c.httpListen, "http-listen", "", "loopback address for /healthz, /readyz and /metrics; off unless given")
+	c.heartbeat.Flags(fs, "behind every tick that was verified and recorded")
 }
 
 // validate refuses what cannot work before anything is touched.
@@ -171,7 +179,7 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := process.WriterKey(c.writer.keyFile, c.writer.provision, cryptorand.Reader)
+	key, keep, err := process.WriterKey(c.writer.keyFile, c.writer.provision, cryptorand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -197,13 +205,28 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 		return eventlog.Provision(ctx, nc, place, eventlog.Provisioning{
 			Limits: eventlog.DefaultLimits(), Now: time.Now(), Random: uuid.NewRandom,
 			Opening: events.Opening{Writer: writer, Writers: place.Writers},
+			Keep:    func() error { return process.ConfigError(keep()) },
 		})
 	}
 	return producers.NewPoller(producers.Config{
-		Poll: poll, Open: open, Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
+		Poll: poll, Open: warnUnnamed(open, public, log), From: cmp.Or(c.source.controlPlane, c.source.dir, c.source.url), Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
 		Interval: c.timing.interval, TickTimeout: c.timing.tickTimeout, Standby: c.timing.standby,
 		MaxClockSkew: c.timing.maxClockSkew, Clock: time.Now, NewTickID: uuid.NewV7, Log: log, Ready: ready,
 	}), nc, nil
+}
+
+// warnUnnamed opens the log, and says once when that does not name the key: who
+// trusts the log's own word takes the ticks for noise.
+func warnUnnamed(open func(context.Context) (*eventlog.Log, error), own events.PublicKey, log logrus.FieldLogger) func(context.Context) (*eventlog.Log, error) {
+	warned := false
+	return func(ctx context.Context) (*eventlog.Log, error) {
+		l, err := open(ctx)
+		if err == nil && !warned && !slices.Contains(l.Opening().Opened.Writers, own) {
+			warned = true
+			log.WithField("writer", own).Warn("the log does not name this poller as a writer: its ticks count only for readers that are given its key by --writer-key")
+		}
+		return l, err
+	}
 }
 
 // place accepts this poller's own key and those that --writer-key names.

@@ -30,7 +30,7 @@ same log, this one stands by.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd, &c) },
 	}
 	c.flags(cmd.Flags())
-	c.heartbeat.Flags(cmd.Flags(), "behind every tick that was verified and recorded")
+	c.loopFlags(cmd.Flags())
 	return cmd
 }
 

@@ -21,7 +21,7 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprint(w, "\nCOMMANDS\n")
 		for _, sub := range listed(cmd) {
-			fmt.Fprintf(w, "    %-*s  %s\n", cmd.NamePadding(), sub.Name(), sub.Short)
+			fmt.Fprintf(w, "    %-*s  %s\n", sub.NamePadding(), sub.Name(), sub.Short)
 		}
 	}
 	fmt.Fprint(w, "\nOPTIONS\n")

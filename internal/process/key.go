@@ -32,6 +32,9 @@ func ReadPrivateFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory: name a file", path)
+	}
 	if info.Mode().Perm()&0o077 != 0 && !isCredential(path) {
 		return nil, fmt.Errorf("%s is open to others (mode %#o): run chmod 600 %s", path, info.Mode().Perm(), path)
 	}
@@ -89,31 +92,50 @@ func parsePrivateKey(data []byte) (any, error) {
 // CreateWriterKey makes a new key and writes it as PKCS#8 PEM, mode 0600. It
 // never replaces a file.
 func CreateWriterKey(path string, random io.Reader) (ed25519.PrivateKey, error) {
-	_, private, err := ed25519.GenerateKey(random)
+	key, keep, err := newWriterKey(path, random)
 	if err != nil {
-		return nil, fmt.Errorf("make writer key: %w", err)
+		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return nil, fmt.Errorf("make writer key: %w", err)
-	}
-	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	if err := durable.CreateExclusive(path, data, 0o600); err != nil {
-		return nil, fmt.Errorf("make writer key: %w", err)
-	}
-	return private, nil
+	return key, keep()
 }
 
-// WriterKey reads the key, or makes it when it is absent and create is set.
-func WriterKey(path string, create bool, random io.Reader) (ed25519.PrivateKey, error) {
+// newWriterKey makes a key that is written when keep is called, once.
+func newWriterKey(path string, random io.Reader) (key ed25519.PrivateKey, keep func() error, err error) {
+	if _, key, err = ed25519.GenerateKey(random); err != nil {
+		return nil, nil, fmt.Errorf("make writer key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make writer key: %w", err)
+	}
+	data := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	kept := false
+	return key, func() error {
+		if kept {
+			return nil
+		}
+		if err := durable.CreateExclusive(path, data, 0o600); err != nil {
+			return fmt.Errorf("make writer key: %w", err)
+		}
+		kept = true
+		return nil
+	}, nil
+}
+
+// WriterKey reads the key, or makes one when it is absent and create is set. One
+// that it makes is on disk once keep has returned nil, so that no key is left
+// behind where there was no log to make; keep may be called again, and does
+// nothing then, nor for a key that was read.
+func WriterKey(path string, create bool, random io.Reader) (key ed25519.PrivateKey, keep func() error, err error) {
 	if path == "" {
-		return nil, errors.New("no writer key: give --writer-key-file")
+		return nil, nil, errors.New("no writer key: give --writer-key-file")
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		if create {
-			return CreateWriterKey(path, random)
+			return newWriterKey(path, random)
 		}
-		return nil, fmt.Errorf("writer key %s does not exist: give --provision to make one and a new log, or the key of the log", path)
+		return nil, nil, fmt.Errorf("writer key %s does not exist: give --provision to make one and a new log, or the key of the log", path)
 	}
-	return ReadWriterKey(path)
+	key, err = ReadWriterKey(path)
+	return key, func() error { return nil }, err
 }

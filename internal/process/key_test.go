@@ -57,19 +57,30 @@ func openSSH(t *testing.T, key ed25519.PrivateKey) []byte {
 
 func TestWriterKeyIsMadeOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "writer.key")
-	if _, err := WriterKey(path, false, rand.Reader); err == nil || !strings.Contains(err.Error(), "--provision") {
+	if _, _, err := WriterKey(path, false, rand.Reader); err == nil || !strings.Contains(err.Error(), "--provision") {
 		t.Errorf("absent: %v, want advice", err)
 	}
-	made, err := WriterKey(path, true, rand.Reader)
+	made, keep, err := WriterKey(path, true, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before the key is kept: %v, want no file", err)
+	}
+	for range 2 {
+		if err := keep(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
 	}
-	again, err := WriterKey(path, true, rand.Reader)
+	again, keep, err := WriterKey(path, true, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := keep(); err != nil {
+		t.Errorf("keep a key that was read: %v", err)
 	}
 	if !made.Equal(again) {
 		t.Error("the second start has another key")
@@ -77,7 +88,7 @@ func TestWriterKeyIsMadeOnce(t *testing.T) {
 	if _, err := CreateWriterKey(path, rand.Reader); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("second creation: %v, want fs.ErrExist", err)
 	}
-	if _, err := WriterKey("", true, rand.Reader); err == nil {
+	if _, _, err := WriterKey("", true, rand.Reader); err == nil {
 		t.Error("an empty path was accepted")
 	}
 }

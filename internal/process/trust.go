@@ -39,6 +39,9 @@ func (f TrustFile) Read() ([]byte, error) {
 func (f TrustFile) Parse() (*manifest.Trust, error) {
 	const hint = "give the trust.json that the control plane uses"
 	data, err := f.Read()
+	if errors.Is(err, ErrWritable) {
+		return nil, fmt.Errorf("--trust-file %s: %w", f, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read --trust-file: %w: %s", err, hint)
 	}

@@ -17,8 +17,12 @@ func TestTrustFileIsNotWritableByOthers(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := TrustFile(path).Parse(); !errors.Is(err, want) {
+		_, err := TrustFile(path).Parse()
+		if !errors.Is(err, want) {
 			t.Errorf("mode %o: error %v, want %v", mode, err, want)
+		}
+		if err != nil && err.Error() != "--trust-file "+path+": trust file can be written by everybody: chmod o-w it" {
+			t.Errorf("mode %o: error %q does not say which file", mode, err)
 		}
 	}
 }
