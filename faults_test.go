@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,7 +57,7 @@ func nothing(fleetsim.Fleet, *scene) string { return "none" }
 func TestHostileWorld(t *testing.T) {
 	b := brokertest.Start(t)
 	bomb() // takes longer than a request may, under the race detector
-	rows := slices.Concat(fleetFaults(), rolloutFaults(), memoryFaults(), mixedReads(), liveFaults())
+	rows := slices.Concat(fleetFaults(), rolloutFaults(), memoryFaults(), mixedReads(), liveFaults(), pressureFaults(), wireFaults())
 	names := map[string]bool{}
 	for i, row := range rows {
 		if names[row.name] {
@@ -346,35 +345,4 @@ func (s *scene) replicas(older, newer fs.FS, fromNewer func(path string) bool) {
 		}
 		return older
 	})
-}
-
-// liveFaults change what the poller reads from its own disk.
-func liveFaults() []fault {
-	write := func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) }
-	return []fault{
-		{"live: trust file is gone", func(s *scene) { s.setTrust(nil) }, []string{"FleetRejected trust TrustInvalid"}, kept},
-		{"live: trust file is broken", func(s *scene) { s.setTrust([]byte("{")) }, []string{"FleetRejected trust TrustInvalid"}, kept},
-		{"live: trust file without keys", func(s *scene) {
-			s.setTrust([]byte(`{"schemaVersion":1,"ciReleaseKey":{}}`))
-		}, []string{"FleetRejected verify NoTrustRoots"}, nothing},
-		{"live: key is revoked", func(s *scene) { s.setTrust(signerB.Trust()) }, []string{"FleetRejected verify BadSignature"}, nothing},
-		{"live: PEM members in the one spelling", func(s *scene) {
-			s.setTrust([]byte(strings.Replace(string(signerA.Trust()), "{", `{"rootCaPem":"x","issuanceCaPems":["y"],`, 1)))
-		}, nil, kept},
-		{"live: PEM members in the other spelling", func(s *scene) {
-			s.setTrust([]byte(strings.Replace(string(signerA.Trust()), "{", `{"rootCAPem":"x","issuanceCAPems":["y"],`, 1)))
-		}, nil, kept},
-		{"live: client certificate becomes unreadable", func(s *scene) { s.must(write(s.files.Cert, []byte("junk"))) }, nil, kept},
-		{"live: CA becomes unreadable", func(s *scene) { s.must(write(s.files.CA, nil)) }, nil, kept},
-		{"live: client certificate is renewed", func(s *scene) {
-			old := s.files
-			s.certify(time.Now().Add(2 * time.Hour))
-			for from, to := range map[string]string{s.files.Cert: old.Cert, s.files.Key: old.Key} {
-				data, err := os.ReadFile(from)
-				s.must(err)
-				s.must(write(to, data))
-			}
-			s.files = old
-		}, nil, kept},
-	}
 }

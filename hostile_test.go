@@ -122,8 +122,12 @@ func TestClockAheadDoesNotPoisonTheLog(t *testing.T) {
 	s.ahead.Store(int64(-10 * time.Minute))
 	s.unrecorded(producers.ErrClockSkew)
 	s.ahead.Store(0)
-	if tick := s.tick(); tick.Head.Number != 2 {
+	tick := s.tick()
+	if tick.Head.Number != 2 {
 		t.Errorf("tick %d, want 2", tick.Head.Number)
+	}
+	if got, want := s.held(tick), holding(s.fleet, c0, c1); got != want {
+		t.Errorf("held is %s, want %s", got, want)
 	}
 }
 
@@ -270,6 +274,9 @@ func TestSlowChannels(t *testing.T) {
 	counts := tick.Completed.Counts
 	if counts.Verified != 1 || counts.Rejected != 39 {
 		t.Errorf("%d channels verified and %d rejected, want 1 and 39", counts.Verified, counts.Rejected)
+	}
+	if got, want := s.held(tick), holding(f, c0); got != want {
+		t.Errorf("held is %s, want %s", got, want)
 	}
 	for _, f := range tick.Findings {
 		if r, ok := f.(*events.RolloutRejected); ok && r.Reason != events.Timeout {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -209,11 +210,14 @@ func (p *path) check(m *model, tick *events.Tick) error {
 	return errors.Join(errs...)
 }
 
+var randomSequences = flag.Int("random-sequences", 200, "sequences of sixty ticks that are held against the model")
+
 // TestRandomSequences publishes, signs anew, rolls back, breaks, revokes and
 // repairs at random, and holds every tick against the model.
 // FLEETLOG_TEST_SEED repeats the sequence of that seed.
 func TestRandomSequences(t *testing.T) {
-	const groups, sequences, steps = 4, 50 / share, 60
+	const groups, steps = 4, 60
+	sequences := max(1, *randomSequences/groups/share)
 	if text := os.Getenv("FLEETLOG_TEST_SEED"); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
@@ -228,7 +232,7 @@ func TestRandomSequences(t *testing.T) {
 			t.Parallel()
 			seen := map[string]int{}
 			for n := range uint64(sequences) {
-				for what, count := range randomSequence(t, base+group*sequences+n, steps) {
+				for what, count := range randomSequence(t, base+group*uint64(sequences)+n, steps) {
 					seen[what] += count
 				}
 			}

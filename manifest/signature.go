@@ -6,6 +6,8 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 
@@ -37,17 +39,60 @@ func verifyAny(keys []Key, canonical, signature []byte) (Key, *Rejection) {
 	if !attempted {
 		return Key{}, reject(KindUnsupportedAlgorithm, "no key has a known algorithm; the first is %.40q", keys[0].Algorithm)
 	}
-	return Key{}, reject(KindBadSignature, "no key in force verifies the signature")
+	const none = "no key in force verifies the signature"
+	for _, k := range keys {
+		if fault := k.fault(); fault != "" {
+			return Key{}, reject(KindBadSignature, "%s; %s verifies nothing: %s", none, k.Slot, fault)
+		}
+	}
+	return Key{}, reject(KindBadSignature, none)
+}
+
+// fault says why the key verifies nothing at all; empty when it can.
+func (k Key) fault() string {
+	public, err := k.bytes()
+	if err != nil {
+		return "it is not base64"
+	}
+	switch k.Algorithm {
+	case algorithmEd25519:
+		if len(public) != ed25519.PublicKeySize {
+			return fmt.Sprintf("it has %d bytes, want %d", len(public), ed25519.PublicKeySize)
+		}
+		if _, err := new(edwards25519.Point).SetBytes(public); err != nil {
+			return "it is no point of its curve"
+		}
+		if isSmallOrder(public) {
+			return "it is of small order"
+		}
+	case algorithmP256:
+		if len(public) != sizeP256 {
+			return fmt.Sprintf("it has %d bytes, want %d", len(public), sizeP256)
+		}
+		if _, err := parseP256(public); err != nil {
+			return "it is no point of its curve"
+		}
+	default:
+		return fmt.Sprintf("its algorithm is %.40q", k.Algorithm)
+	}
+	return ""
+}
+
+var errLineBreak = errors.New("line break in base64")
+
+// bytes decodes the key, strictly.
+func (k Key) bytes() ([]byte, error) {
+	if strings.ContainsAny(k.Public, "\r\n") { // the decoder would skip them
+		return nil, errLineBreak
+	}
+	return base64.StdEncoding.Strict().DecodeString(k.Public)
 }
 
 // Verify tells whether the signature over the message holds. A key that cannot be
 // read, or is of another algorithm than ed25519 and ecdsa-p256, verifies nothing.
 func (k Key) Verify(message, signature []byte) bool {
-	if len(signature) != SignatureSize || strings.ContainsAny(k.Public, "\r\n") {
-		return false
-	}
-	public, err := base64.StdEncoding.Strict().DecodeString(k.Public)
-	if err != nil {
+	public, err := k.bytes()
+	if err != nil || len(signature) != SignatureSize {
 		return false
 	}
 	switch k.Algorithm {
@@ -76,13 +121,20 @@ func isSmallOrder(encoded []byte) bool {
 	return point.MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1
 }
 
+// sizeP256 is the length of X||Y.
+const sizeP256 = 64
+
+func parseP256(public []byte) (*ecdsa.PublicKey, error) {
+	return ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, public...))
+}
+
 // verifyP256 takes X||Y and r||s, all big-endian. A high s is accepted: the
 // hardware that signs emits it half of the time.
 func verifyP256(public, message, signature []byte) bool {
-	if len(public) != 64 {
+	if len(public) != sizeP256 {
 		return false
 	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append([]byte{4}, public...))
+	key, err := parseP256(public)
 	if err != nil {
 		return false
 	}

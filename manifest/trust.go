@@ -101,6 +101,21 @@ func (t *Trust) Keys(now time.Time) []Key {
 	return keys
 }
 
+// Warnings name the release keys that verify nothing, whatever is signed: they
+// cannot be read, or their algorithm is not known.
+func (t *Trust) Warnings() []string {
+	var w warnings
+	for _, k := range []*Key{t.release.current, t.release.previous, t.release.successor} {
+		if k == nil {
+			continue
+		}
+		if fault := k.fault(); fault != "" {
+			w.add("ciReleaseKey.%s verifies nothing: %s", k.Slot, fault)
+		}
+	}
+	return w
+}
+
 // RejectBefore is the instant before which nothing signed counts, if one is set.
 func (t *Trust) RejectBefore() (Instant, bool) {
 	if t.release.rejectBefore == nil {

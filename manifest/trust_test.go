@@ -1,6 +1,9 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +69,39 @@ func TestTrustFile(t *testing.T) {
 			wantKind(t, err, c.want)
 			if err == nil && trust.Digest() != Sum([]byte(c.file)) {
 				t.Errorf("digest %s is not the file's", trust.Digest())
+			}
+		})
+	}
+}
+
+// TestTrustWarnings: a key that verifies nothing changes no verdict, and is named.
+func TestTrustWarnings(t *testing.T) {
+	p256 := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{1}, 64))
+	for what, c := range map[string]struct{ key, want string }{
+		"good":             {alice.slot("current"), ""},
+		"not base64":       {`"current":{"algorithm":"ed25519","public":"!"}`, "it is not base64"},
+		"line break":       {strings.Replace(alice.slot("current"), `"}`, `\n"}`, 1), "it is not base64"},
+		"short":            {`"current":{"algorithm":"ed25519","public":"AAAA"}`, "it has 3 bytes, want 32"},
+		"small order":      {`"current":{"algorithm":"ed25519","public":"` + base64.StdEncoding.EncodeToString(make([]byte, 32)) + `"}`, "it is of small order"},
+		"not on its curve": {`"current":{"algorithm":"ecdsa-p256","public":"` + p256 + `"}`, "it is no point of its curve"},
+		"short P-256":      {`"current":{"algorithm":"ecdsa-p256","public":"AAAA"}`, "it has 3 bytes, want 64"},
+		"other algorithm":  {`"current":{"algorithm":"Ed25519","public":"AAAA"}`, `its algorithm is "Ed25519"`},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var want []string
+			if c.want != "" {
+				want = []string{"ciReleaseKey.current verifies nothing: " + c.want}
+			}
+			if got := trusting(t, c.key).Warnings(); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if c.want == "" {
+				return
+			}
+			_, err := VerifyFleet(alice.sign(t, twoChannels), Policy{trusting(t, c.key, bob.slot("previous")), signedAt, 3600, nil})
+			wantKind(t, err, KindBadSignature)
+			if !strings.Contains(err.Error(), "current verifies nothing: "+c.want) {
+				t.Errorf("the refusal says %v", err)
 			}
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
+	"syscall"
 
 	"fleetlog/events"
 	"fleetlog/manifest"
@@ -14,9 +16,37 @@ import (
 // and beside each file its signature, named with .sig added.
 type Directory struct{ files fs.FS }
 
-// NewDirectory takes the release directory as a file system. Give it
-// os.OpenRoot(dir).FS(), which keeps symlinks inside it from leading out.
+// NewDirectory takes the release directory as a file system, such as [Files].
 func NewDirectory(files fs.FS) *Directory { return &Directory{files} }
+
+// Files is the path of a release directory as a file system. The directory is
+// opened anew for every file, so that one put in its place, or another target of
+// the symlink that it is, is seen at once. Symlinks inside it do not lead out.
+type Files string
+
+var errNotRegular = errors.New("it is no regular file")
+
+// Open opens a regular file. Anything else is refused at once: a FIFO would keep
+// its reader waiting for ever.
+func (d Files) Open(name string) (fs.File, error) {
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
 
 // Kind is "release-dir".
 func (d *Directory) Kind() string { return events.SourceReleaseDir }
@@ -77,6 +107,8 @@ func fileError(err error) error {
 		detail = "file does not exist"
 	case errors.Is(err, fs.ErrPermission):
 		detail = "file may not be read"
+	case errors.Is(err, errNotRegular):
+		detail = "it is no regular file"
 	}
 	return &FetchError{Reason: events.Unreachable, Detail: detail, Err: err}
 }

@@ -40,6 +40,7 @@ type Result struct {
 	Artifacts map[manifest.Digest][]byte // bytes of every artifact that Findings name
 	Memory    Memory                     // for the next tick, once this one is recorded
 	Unjudged  bool                       // trust.json was refused: the set is the last tick's, whatever Memory holds
+	Keys      []string                   // what trust.json has of keys that verify nothing
 }
 
 // Outcome tells whether the fleet was verified.
@@ -94,6 +95,7 @@ func (t *tick) run(ctx context.Context) {
 		t.rejectFleet(events.StageTrust, err, nil)
 		return
 	}
+	t.result.Keys = trust.Warnings()
 	t.policy = manifest.Policy{Trust: trust, Now: t.now, Window: t.Window, Channels: t.Channels}
 	retained := t.memory.Set
 	t.retain(trust)

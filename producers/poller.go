@@ -52,6 +52,7 @@ type Poller struct {
 	heard   time.Time // when the broker stored the other writer's last tick, by this clock
 	state   stateLog
 	age     stateLog
+	keys    stateLog
 	looked  manifest.Digest // of the newest set whose content was looked at
 }
 
@@ -75,7 +76,7 @@ func NewPoller(c Config) *Poller {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(c.Interval)
 	}
-	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}, age: stateLog{log: c.Log}}
+	return &Poller{Config: c, put: make(map[manifest.Digest][]uint64), state: stateLog{log: c.Log}, age: stateLog{log: c.Log}, keys: stateLog{log: c.Log}}
 }
 
 // Recorded is what became of one tick.

@@ -177,6 +177,7 @@ func (p *Poller) recorded(tick *events.Tick, result *Result) {
 	p.Committed(tick)
 	p.warnAging(result.Findings, tick.Head.Time.Time())
 	p.warnOfContent(result.Memory.Set)
+	p.warnOfKeys(result)
 }
 
 // stateLog writes one line for every change of state.

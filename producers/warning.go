@@ -63,3 +63,17 @@ func (p *Poller) warnOfContent(set *manifest.Set) {
 		}
 	}
 }
+
+// warnOfKeys writes one line when trust.json has come to hold keys that verify
+// nothing.
+func (p *Poller) warnOfKeys(result *Result) {
+	if result.Unjudged {
+		return
+	}
+	if result.Keys == nil {
+		p.keys.last = ""
+		return
+	}
+	log := p.Log.WithField("warning", result.Keys)
+	p.keys.changeWith(log, fmt.Sprint(result.Keys), "trust.json holds a key that verifies nothing", events.Warning)
+}

@@ -1,6 +1,8 @@
 package producers_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -88,5 +90,38 @@ func TestContentIsWarnedOfOnce(t *testing.T) {
 	}
 	if lines != 1 {
 		t.Errorf("%d warnings of the content, want 1", lines)
+	}
+}
+
+// TestKeysThatVerifyNothingAreWarnedOf, once for every change, while another key
+// verifies everything.
+func TestKeysThatVerifyNothingAreWarnedOf(t *testing.T) {
+	w := writerKey(t, 1)
+	log := newLog(t, brokertest.Start(t), w)
+	config := log.config(producers.NewDirectory(sign(t, fleet())), w)
+	good := string(signer.Trust())
+	broken := strings.Replace(good, `"ciReleaseKey":{`, `"ciReleaseKey":{"previous":{"algorithm":"ed25519","public":"%s"},`, 1)
+	var trust string
+	config.Poll.Trust = func() ([]byte, error) { return []byte(trust), nil }
+	logger, hook := logtest.NewNullLogger()
+	config.Log = logger
+	poller := producers.NewPoller(config)
+	var lines []string
+	for _, trust = range []string{
+		good, strings.Replace(broken, "%s", "!", 1), strings.Replace(broken, "%s", "!", 1), "{", strings.Replace(broken, "%s", "!", 1),
+		strings.Replace(broken, "%s", "AAAA", 1), good, strings.Replace(broken, "%s", "AAAA", 1),
+	} {
+		if _, err := poller.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, entry := range hook.AllEntries() {
+		if warning := entry.Data["warning"]; warning != nil {
+			lines = append(lines, fmt.Sprint(warning))
+		}
+	}
+	base64, short := "[ciReleaseKey.previous verifies nothing: it is not base64]", "[ciReleaseKey.previous verifies nothing: it has 3 bytes, want 32]"
+	if want := []string{base64, short, short}; !slices.Equal(lines, want) {
+		t.Errorf("warnings %q, want %q", lines, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"fleetlog/eventlog"
 	"fleetlog/events"
@@ -68,7 +69,9 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 	if err != nil {
 		return could(err)
 	}
-	defer root.Close()
+	if err := root.Close(); err != nil {
+		return could(err)
+	}
 	policy, err := f.policy()
 	var refused *manifest.Rejection
 	if err != nil && !errors.As(err, &refused) {
@@ -79,7 +82,7 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 		return could(err)
 	}
 	poll := producers.Poll{
-		Source: producers.NewDirectory(root.FS()), Trust: f.trust.Read, Window: policy.Window, Channels: policy.Channels,
+		Source: producers.NewDirectory(producers.Files(dir)), Trust: f.trust.Read, Window: policy.Window, Channels: policy.Channels,
 	}
 	v := releaseVerdict{Channels: []channelVerdict{}}
 	if err := v.take(poll.Tick(cmd.Context(), policy.Now, producers.Memory{Floor: floor})); err != nil {
@@ -127,7 +130,7 @@ func (v *releaseVerdict) take(r *producers.Result) error {
 		c := channelVerdict{}
 		switch f := finding.(type) {
 		case *events.FleetFetched:
-			a.Warnings = r.Memory.Set.Fleet().Warnings()
+			a.Warnings = slices.Concat(r.Keys, r.Memory.Set.Fleet().Warnings())
 			digest := r.Memory.Set.Digest()
 			v.SetDigest = &digest
 		case *events.FleetRejected:

@@ -6,7 +6,6 @@ import (
 	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -151,7 +150,7 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open --release-dir: %w", err)
 		}
-		return producers.NewDirectory(releaseDir(c.source.dir)), root.Close()
+		return producers.NewDirectory(producers.Files(c.source.dir)), root.Close()
 	}
 	transport, err := c.source.tls.Transport(func(err error) {
 		log.WithError(err).Warn("changed TLS files cannot be used: those read before stay in force")
@@ -171,21 +170,6 @@ func (c *config) newSource(log logrus.FieldLogger) (producers.Source, error) {
 		}
 	}
 	return producers.NewReleaseURL(c.source.url, h)
-}
-
-// releaseDir opens the directory anew for every file, so that a directory put in
-// its place, or another target of the symlink that it is, is seen at once.
-// Symlinks inside it do not lead out.
-type releaseDir string
-
-// Open opens a file of the directory.
-func (d releaseDir) Open(name string) (fs.File, error) {
-	root, err := os.OpenRoot(string(d))
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return root.FS().Open(name)
 }
 
 // poller makes the poller and the connection that it writes over, which the

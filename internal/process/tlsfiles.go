@@ -117,11 +117,20 @@ func (f TLSFiles) Transport(broken func(error)) (*Transport, error) {
 // idleConnections is how many connections are kept open to the one server.
 const idleConnections = 64
 
+// An HTTP/2 connection is kept whatever becomes of its requests. One from which
+// nothing came for pingAfter, and no answer to a ping either, is given up: a
+// network that has forgotten it would swallow every request for a quarter of an hour.
+const (
+	pingAfter   = 15 * time.Second
+	pingTimeout = 5 * time.Second
+)
+
 func newTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{
 		TLSClientConfig: config, ForceAttemptHTTP2: true, DisableCompression: true,
 		MaxIdleConnsPerHost: idleConnections, IdleConnTimeout: 90 * time.Second,
 		TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 }
 
