@@ -327,7 +327,7 @@ func (t *tick) conclude(fleet manifest.Verified[manifest.Fleet], channels []chan
 		}
 		t.state(c.finding)
 	}
-	set, err := manifest.NewSet(fleet, rollouts, t.scheme(fleet))
+	set, err := manifest.NewSetAfter(t.known, fleet, rollouts, t.scheme(fleet))
 	if err != nil {
 		// Every part was checked by the same rules a moment ago.
 		panic("verified parts make no set: " + err.Error())
