@@ -49,10 +49,10 @@ type slowly struct {
 
 const tickTakes = 30*time.Second - 100*time.Microsecond
 
-func (s slowly) Fleet(ctx context.Context) (manifest.Received, error) {
+func (s slowly) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
 	s.ticks.Add(1)
 	s.clock.Add(int64(tickTakes))
-	return s.Source.Fleet(ctx)
+	return s.Source.Fleet(ctx, known)
 }
 
 // TestBrokerAwayForAnHour: the poller polls on, and the first tick that is stored

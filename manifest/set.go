@@ -54,11 +54,20 @@ type Set struct {
 // id of its channel, does not belong to the fleet, or is the channel's second.
 // An empty scheme means the one of the fleet's revision.
 func NewSet(f Verified[Fleet], rollouts []Verified[Rollout], s Scheme) (*Set, error) {
+	return NewSetAfter(nil, f, rollouts, s)
+}
+
+// NewSetAfter is NewSet for one who holds the set before it, or nil: the very same
+// parts in that set's order make no other.
+func NewSetAfter(before *Set, f Verified[Fleet], rollouts []Verified[Rollout], s Scheme) (*Set, error) {
 	if f.IsZero() {
 		return nil, errors.New("make set: no fleet")
 	}
 	if s == "" {
 		s = SchemeOf(f.value)
+	}
+	if before != nil && before.isOf(f, rollouts, s) {
+		return before, nil
 	}
 	projections := make(map[string]Projection)
 	for _, p := range Project(f, s) {
@@ -79,6 +88,12 @@ func NewSet(f Verified[Fleet], rollouts []Verified[Rollout], s Scheme) (*Set, er
 		delete(projections, channel)
 	}
 	return newSet(f, s, rollouts), nil
+}
+
+// isOf tells whether the set was made of these very parts.
+func (s *Set) isOf(f Verified[Fleet], rollouts []Verified[Rollout], scheme Scheme) bool {
+	same := func(a, b Verified[Rollout]) bool { return a.value == b.value }
+	return s.scheme == scheme && s.fleet.value == f.value && slices.EqualFunc(s.rollouts, rollouts, same)
 }
 
 // newSet takes parts that belong together.

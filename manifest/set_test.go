@@ -45,6 +45,41 @@ func TestSet(t *testing.T) {
 	}
 }
 
+func TestNewSetAfter(t *testing.T) {
+	fleet, edge, stable := parts(t)
+	both := []Verified[Rollout]{edge, stable}
+	before, err := NewSet(fleet, both, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	anew, resigned, _ := parts(t)
+	for _, c := range []struct {
+		name     string
+		fleet    Verified[Fleet]
+		rollouts []Verified[Rollout]
+		same     bool
+	}{
+		{"the same", fleet, both, true},
+		{"in other order", fleet, []Verified[Rollout]{stable, edge}, false},
+		{"one less", fleet, both[:1], false},
+		{"none", fleet, nil, false},
+		{"fleet verified anew", anew, both, false},
+		{"manifest verified anew", fleet, []Verified[Rollout]{resigned, stable}, false},
+	} {
+		set, err := NewSetAfter(before, c.fleet, c.rollouts, "")
+		if err != nil || (set == before) != c.same {
+			t.Errorf("%s: %v, the same set: %v", c.name, err, set == before)
+			continue
+		}
+		if want, err := NewSet(c.fleet, c.rollouts, ""); err != nil || set.Digest() != want.Digest() {
+			t.Errorf("%s: %v, or not the set that it is without one before", c.name, err)
+		}
+	}
+	if set, err := NewSetAfter(before, fleet, both, ContentHash); err != nil || set.Scheme() != ContentHash {
+		t.Errorf("with ids of another scheme: %v, or the same set", err)
+	}
+}
+
 func TestNewSetRefuses(t *testing.T) {
 	fleet, edge, stable := parts(t)
 	other := verifiedRollout(t, alice, strings.Replace(projected(fleet)["edge"], `"channel":"edge"`, `"channel":"nowhere"`, 1))

@@ -18,8 +18,8 @@ type Policy struct {
 }
 
 // Verified is an artifact that passed every check. Only verification makes one;
-// the zero value is none, and may be asked nothing but IsZero. The bytes and the
-// value must not be changed: they share memory.
+// the zero value is none, and may be asked nothing but IsZero, and for the bytes,
+// of which it has none. Bytes and value must not be changed: they share memory.
 type Verified[T any] struct {
 	value     *T
 	meta      Meta

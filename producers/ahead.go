@@ -25,7 +25,7 @@ type answer struct {
 }
 
 // askAhead asks for the manifests of the set; ask waits for its turn.
-func askAhead(ctx context.Context, set *manifest.Set, ask func(context.Context, manifest.RolloutID) (manifest.Received, error)) *ahead {
+func askAhead(ctx context.Context, set *manifest.Set, ask func(context.Context, manifest.RolloutID, manifest.Received) (manifest.Received, error)) *ahead {
 	a := &ahead{answers: make(map[string]*answer)}
 	if set == nil {
 		return a
@@ -37,7 +37,7 @@ func askAhead(ctx context.Context, set *manifest.Set, ask func(context.Context, 
 		a.answers[id.String()] = one
 		a.running.Go(func() {
 			defer close(one.come)
-			one.received, one.err = ask(asking, id)
+			one.received, one.err = ask(asking, id, r.Received())
 		})
 	}
 	return a

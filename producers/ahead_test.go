@@ -43,15 +43,15 @@ func (w *watchedSource) count(what string) (n int) {
 	return n
 }
 
-func (w *watchedSource) Fleet(ctx context.Context) (manifest.Received, error) {
+func (w *watchedSource) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
 	w.note("fleet")
 	<-w.reached
-	return w.Source.Fleet(ctx)
+	return w.Source.Fleet(ctx, known)
 }
 
-func (w *watchedSource) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+func (w *watchedSource) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
 	w.note(id.String())
-	return w.Source.Rollout(ctx, id)
+	return w.Source.Rollout(ctx, id, known)
 }
 
 // TestAskedAhead: from the second tick on manifests are asked for while the fleet

@@ -42,13 +42,13 @@ func NewBackoff(source Source, interval time.Duration, clock func() time.Time, r
 }
 
 // Fleet asks the source, or returns its last error.
-func (b *Backoff) Fleet(ctx context.Context) (manifest.Received, error) {
-	return b.ask(ctx, "", func() (manifest.Received, error) { return b.Source.Fleet(ctx) })
+func (b *Backoff) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
+	return b.ask(ctx, "", func() (manifest.Received, error) { return b.Source.Fleet(ctx, known) })
 }
 
 // Rollout asks the source, or returns its last error.
-func (b *Backoff) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
-	return b.ask(ctx, id.String(), func() (manifest.Received, error) { return b.Source.Rollout(ctx, id) })
+func (b *Backoff) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
+	return b.ask(ctx, id.String(), func() (manifest.Received, error) { return b.Source.Rollout(ctx, id, known) })
 }
 
 func (b *Backoff) ask(ctx context.Context, key string, fetch func() (manifest.Received, error)) (manifest.Received, error) {

@@ -22,12 +22,12 @@ type unsteady struct {
 	asked int
 }
 
-func (u *unsteady) Fleet(ctx context.Context) (manifest.Received, error) {
+func (u *unsteady) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
 	u.asked++
 	if u.fails != nil {
 		return manifest.Received{}, u.fails
 	}
-	return u.Source.Fleet(ctx)
+	return u.Source.Fleet(ctx, known)
 }
 
 // TestBackoff polls at every interval and notes at which ticks the source is
@@ -55,7 +55,7 @@ func TestBackoff(t *testing.T) {
 			var asked []int
 			for tick := range 11 {
 				before := source.asked
-				_, err := backoff.Fleet(t.Context())
+				_, err := backoff.Fleet(t.Context(), manifest.Received{})
 				if (err == nil) != (c.fails == nil) {
 					t.Errorf("tick %d: error %v", tick, err)
 				}
@@ -72,7 +72,7 @@ func TestBackoff(t *testing.T) {
 			now = now.Add(5 * interval)
 			for range 3 { // one answer ends it, and the cadence is back
 				now = now.Add(interval)
-				if _, err := backoff.Fleet(t.Context()); err != nil {
+				if _, err := backoff.Fleet(t.Context(), manifest.Received{}); err != nil {
 					t.Errorf("after the repair: %v", err)
 				}
 			}

@@ -14,10 +14,13 @@ import (
 
 // Directory is a release directory: fleet.resolved.json, rollouts/<id>.json,
 // and beside each file its signature, named with .sig added.
-type Directory struct{ files fs.FS }
+type Directory struct {
+	files  fs.FS
+	blocks *blocks
+}
 
 // NewDirectory takes the release directory as a file system, such as [Files].
-func NewDirectory(files fs.FS) *Directory { return &Directory{files} }
+func NewDirectory(files fs.FS) *Directory { return &Directory{files, newBlocks()} }
 
 // Files is the path of a release directory as a file system. The directory is
 // opened anew for every file, so that one put in its place, or another target of
@@ -55,28 +58,28 @@ func (d *Directory) Kind() string { return events.SourceReleaseDir }
 func (d *Directory) CheckIdentity(id manifest.RolloutID) error { return checkIdentity(id) }
 
 // Fleet reads fleet.resolved.json.
-func (d *Directory) Fleet(ctx context.Context) (manifest.Received, error) {
-	return d.pair(ctx, fleetFile)
+func (d *Directory) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
+	return d.pair(ctx, fleetFile, known)
 }
 
 // Rollout reads the manifest with that id.
-func (d *Directory) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
-	return d.pair(ctx, rolloutFile(id))
+func (d *Directory) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
+	return d.pair(ctx, rolloutFile(id), known)
 }
 
 const fleetFile = "fleet.resolved.json"
 
 func rolloutFile(id manifest.RolloutID) string { return "rollouts/" + id.String() + ".json" }
 
-func (d *Directory) pair(ctx context.Context, name string) (manifest.Received, error) {
+func (d *Directory) pair(ctx context.Context, name string, known manifest.Received) (manifest.Received, error) {
 	if err := ctx.Err(); err != nil {
 		return manifest.Received{}, &FetchError{Reason: events.Timeout, Detail: "tick ended before the file was read", Err: err}
 	}
-	body, err := d.read(name, manifest.MaxArtifact)
+	body, err := d.read(name, manifest.MaxArtifact, known.Body)
 	if err != nil {
 		return manifest.Received{}, err
 	}
-	signature, err := d.read(name+".sig", signatureRead)
+	signature, err := d.read(name+".sig", signatureRead, known.Signature)
 	var fetch *FetchError
 	if errors.As(err, &fetch) && fetch.Reason == events.TooLarge {
 		return manifest.Received{Body: body}, nil // no signature is that long: refused as one
@@ -84,13 +87,13 @@ func (d *Directory) pair(ctx context.Context, name string) (manifest.Received, e
 	return manifest.Received{Body: body, Signature: signature}, err
 }
 
-func (d *Directory) read(name string, limit int64) ([]byte, error) {
+func (d *Directory) read(name string, limit int64, known []byte) ([]byte, error) {
 	f, err := d.files.Open(name)
 	if err != nil {
 		return nil, fileError(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := d.blocks.read(io.LimitReader(f, limit+1), -1, known)
 	if err != nil {
 		return nil, fileError(err)
 	}

@@ -59,15 +59,15 @@ func (c *ControlPlane) CheckIdentity(id manifest.RolloutID) error {
 }
 
 // Fleet gets /v1/fleet.resolved and its /sig.
-func (c *ControlPlane) Fleet(ctx context.Context) (manifest.Received, error) {
-	return c.get.pair(ctx, "/v1/fleet.resolved", "/v1/fleet.resolved/sig")
+func (c *ControlPlane) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
+	return c.get.pair(ctx, "/v1/fleet.resolved", "/v1/fleet.resolved/sig", known)
 }
 
 // Rollout gets /v1/rollouts/{id} and its /sig. A 404 to an id outside the shape
 // that the control plane serves is its last word.
-func (c *ControlPlane) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+func (c *ControlPlane) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
 	path := "/v1/rollouts/" + url.PathEscape(id.String())
-	r, err := c.get.pair(ctx, path, path+"/sig")
+	r, err := c.get.pair(ctx, path, path+"/sig", known)
 	var status *statusError
 	if errors.As(err, &status) && status.code == http.StatusNotFound && !served(id) {
 		return r, &FetchError{
@@ -101,14 +101,14 @@ func (u *ReleaseURL) Kind() string { return events.SourceReleaseURL }
 func (u *ReleaseURL) CheckIdentity(id manifest.RolloutID) error { return checkIdentity(id) }
 
 // Fleet gets fleet.resolved.json.
-func (u *ReleaseURL) Fleet(ctx context.Context) (manifest.Received, error) {
-	return u.get.pair(ctx, "/"+fleetFile, "/"+fleetFile+".sig")
+func (u *ReleaseURL) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
+	return u.get.pair(ctx, "/"+fleetFile, "/"+fleetFile+".sig", known)
 }
 
 // Rollout gets the manifest with that id.
-func (u *ReleaseURL) Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+func (u *ReleaseURL) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
 	path := "/rollouts/" + url.PathEscape(id.String()) + ".json"
-	return u.get.pair(ctx, path, path+".sig")
+	return u.get.pair(ctx, path, path+".sig", known)
 }
 
 // fetcher makes the GET requests of one base URL.
@@ -118,10 +118,11 @@ type fetcher struct {
 	http    HTTP
 	private *http.Client
 	tagged  *remembered
+	blocks  *blocks
 }
 
 func newFetcher(base string, h HTTP) (fetcher, error) {
-	f := fetcher{base: strings.TrimRight(base, "/"), header: http.Header{}, http: h, tagged: &remembered{}}
+	f := fetcher{base: strings.TrimRight(base, "/"), header: http.Header{}, http: h, tagged: &remembered{}, blocks: newBlocks()}
 	// Asking for the plain form keeps the library from unpacking what a server
 	// compresses: the limits hold for the bytes that travel.
 	f.header.Set("Accept-Encoding", "identity")
@@ -138,14 +139,14 @@ func newFetcher(base string, h HTTP) (fetcher, error) {
 // pair gets an artifact and its signature, both at once. When the server says that
 // only one of them is what it was, that one is fetched plainly: the two belong
 // together, and a tag may be behind its file.
-func (f fetcher) pair(ctx context.Context, body, signature string) (manifest.Received, error) {
+func (f fetcher) pair(ctx context.Context, body, signature string, known manifest.Received) (manifest.Received, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var r manifest.Received
 	var oldSignature bool
 	var failed error
 	var signed sync.WaitGroup
-	signed.Go(func() { r.Signature, oldSignature, failed = f.fetch(ctx, signature, signatureRead) })
-	received, oldBody, err := f.fetch(ctx, body, manifest.MaxArtifact)
+	signed.Go(func() { r.Signature, oldSignature, failed = f.fetch(ctx, signature, signatureRead, known.Signature) })
+	received, oldBody, err := f.fetch(ctx, body, manifest.MaxArtifact, known.Body)
 	if err != nil {
 		cancel()
 	}
@@ -159,9 +160,9 @@ func (f fetcher) pair(ctx context.Context, body, signature string) (manifest.Rec
 		f.tagged.remember(body, tagged{})
 		f.tagged.remember(signature, tagged{})
 		if oldBody {
-			r.Body, _, err = f.fetch(ctx, body, manifest.MaxArtifact)
+			r.Body, _, err = f.fetch(ctx, body, manifest.MaxArtifact, known.Body)
 		} else {
-			r.Signature, _, err = f.fetch(ctx, signature, signatureRead)
+			r.Signature, _, err = f.fetch(ctx, signature, signatureRead, known.Signature)
 		}
 	}
 	var fetch *FetchError
@@ -175,9 +176,9 @@ type statusError struct{ code int }
 
 func (e *statusError) Error() string { return "status " + strconv.Itoa(e.code) }
 
-// fetch makes one request; old says that the server has the body unchanged and
-// did not send it again.
-func (f fetcher) fetch(ctx context.Context, path string, limit int64) (body []byte, old bool, err error) {
+// fetch makes one request for what may be known; old says that the server has the
+// body unchanged and did not send it again.
+func (f fetcher) fetch(ctx context.Context, path string, limit int64, known []byte) (body []byte, old bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.http.Timeout)
 	defer cancel()
 	request, err := f.request(ctx, path)
@@ -185,8 +186,8 @@ func (f fetcher) fetch(ctx context.Context, path string, limit int64) (body []by
 		return nil, false, err
 	}
 	now := f.http.Clock()
-	before, known := f.tagged.recall(path, now)
-	if known {
+	before, asked := f.tagged.recall(path, now)
+	if asked {
 		request.Header.Set("If-None-Match", before.etag)
 	}
 	response, err := f.private.Do(request)
@@ -194,13 +195,13 @@ func (f fetcher) fetch(ctx context.Context, path string, limit int64) (body []by
 		return nil, false, transportError(err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusNotModified && known {
+	if response.StatusCode == http.StatusNotModified && asked {
 		return before.body, true, nil
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, false, refusedStatus(response)
 	}
-	if body, err = readBody(response, limit); err != nil {
+	if body, err = f.readBody(response, limit, known); err != nil {
 		return nil, false, err
 	}
 	// A server that notices the end of the wait may still close its body in good
@@ -259,20 +260,18 @@ func retryAfter(value, date string) time.Duration {
 	return max(0, min(at.Sub(now), maxRetryAfter))
 }
 
-// readBody reads at most limit bytes into one buffer.
-func readBody(response *http.Response, limit int64) ([]byte, error) {
+// readBody reads at most limit bytes: known when that is what comes, else one
+// new buffer.
+func (f fetcher) readBody(response *http.Response, limit int64, known []byte) ([]byte, error) {
 	tooLarge := &FetchError{Reason: events.TooLarge, Detail: fmt.Sprintf("body is larger than %d bytes", limit)}
-	if response.ContentLength > limit {
+	size, end := response.ContentLength, limit+1
+	if size > limit {
 		return nil, tooLarge
 	}
-	var body []byte
-	var err error
-	if n := response.ContentLength; n >= 0 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(response.Body, body)
-	} else {
-		body, err = io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if size >= 0 {
+		end = size
 	}
+	body, err := f.blocks.read(io.LimitReader(response.Body, end), size, known)
 	if err != nil {
 		return nil, transportError(err)
 	}

@@ -174,16 +174,17 @@ func (t *tick) fetchFleet(ctx context.Context) (manifest.Verified[manifest.Fleet
 // signature that does not fit is fetched again, both together, once.
 func (t *tick) verifyFleet(ctx context.Context) (manifest.Received, manifest.Verified[manifest.Fleet], error) {
 	var fleet manifest.Verified[manifest.Fleet]
-	received, err := t.Source.Fleet(ctx)
+	before := t.knownFleet()
+	received, err := t.Source.Fleet(ctx, before.Received())
 	if err != nil {
 		return received, fleet, asFetchError(err)
 	}
-	fleet, err = manifest.VerifyFleetAfter(t.knownFleet(), received, t.policy)
+	fleet, err = manifest.VerifyFleetAfter(before, received, t.policy)
 	if isBadSignature(err) {
-		if received, err = t.Source.Fleet(ctx); err != nil {
+		if received, err = t.Source.Fleet(ctx, before.Received()); err != nil {
 			return received, fleet, asFetchError(err)
 		}
-		fleet, err = manifest.VerifyFleetAfter(t.knownFleet(), received, t.policy)
+		fleet, err = manifest.VerifyFleetAfter(before, received, t.policy)
 	}
 	if err == nil {
 		err = checkChannelNames(fleet.Value())
@@ -285,14 +286,14 @@ func (t *tick) judge(ctx context.Context, fleet manifest.Verified[manifest.Fleet
 }
 
 // fetchRollout asks the source when it is this request's turn.
-func (t *tick) fetchRollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error) {
+func (t *tick) fetchRollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
 	select {
 	case t.turns <- struct{}{}:
 	case <-ctx.Done():
 		return manifest.Received{}, transportError(ctx.Err())
 	}
 	defer func() { <-t.turns }()
-	return t.Source.Rollout(ctx, id)
+	return t.Source.Rollout(ctx, id, known)
 }
 
 // mismatched are the places of the channels whose manifest names another fleet.
@@ -328,7 +329,7 @@ func (t *tick) conclude(fleet manifest.Verified[manifest.Fleet], channels []chan
 		}
 		t.state(c.finding)
 	}
-	set, err := manifest.NewSet(fleet, rollouts, t.scheme(fleet))
+	set, err := manifest.NewSetAfter(t.known, fleet, rollouts, t.scheme(fleet))
 	if err != nil {
 		// Every part was checked by the same rules a moment ago.
 		panic("verified parts make no set: " + err.Error())

@@ -15,10 +15,11 @@ type Source interface {
 	// Kind is the `source` of FleetFetched.
 	Kind() string
 	// Fleet fetches fleet.resolved.json and its signature, without judging
-	// them.
-	Fleet(ctx context.Context) (manifest.Received, error)
-	// Rollout fetches the manifest of that id and its signature.
-	Rollout(ctx context.Context, id manifest.RolloutID) (manifest.Received, error)
+	// them. What is the same in known may be returned in that memory.
+	Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error)
+	// Rollout fetches the manifest of that id and its signature in the same
+	// way.
+	Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error)
 	// CheckIdentity refuses, before any request, an id under which this source
 	// can never serve a rollout.
 	CheckIdentity(id manifest.RolloutID) error
