@@ -51,14 +51,14 @@ func (t *tick) verifyRollout(ctx context.Context, p manifest.Projection, policy 
 	received, ok := t.ahead.take(p.ID)
 	var err error
 	if !ok {
-		received, err = t.fetchRollout(ctx, p.ID, before.Received())
+		received, err = t.fetchRollout(ctx, p.ID, t.held(before.Received()))
 	}
 	if err != nil {
 		return received, rollout, asFetchError(err)
 	}
 	rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)
 	if isBadSignature(err) {
-		if received, err = t.fetchRollout(ctx, p.ID, before.Received()); err != nil {
+		if received, err = t.fetchRollout(ctx, p.ID, manifest.Received{}); err != nil {
 			return received, rollout, asFetchError(err)
 		}
 		rollout, err = manifest.VerifyRolloutAfter(before, received, p.ID, policy)

@@ -22,6 +22,9 @@ type tagged struct {
 const (
 	// maxRemembered bounds what is kept, in bytes.
 	maxRemembered = 64 << 20
+	// maxTag is the longest tag that is sent back: a longer one may be refused as
+	// a header that is too large, long after the server is in order again.
+	maxTag = 256
 	// rememberFor is after how long a body is asked for plainly again: a server
 	// whose tags do not change with its files can mislead no longer.
 	rememberFor = 10 * time.Minute
@@ -41,7 +44,7 @@ func (r *remembered) remember(path string, t tagged) {
 	defer r.mu.Unlock()
 	r.size -= len(r.bodies[path].body)
 	delete(r.bodies, path)
-	if t.etag == "" {
+	if t.etag == "" || len(t.etag) > maxTag {
 		return
 	}
 	if r.bodies == nil || r.size+len(t.body) > maxRemembered {

@@ -157,12 +157,10 @@ func (f fetcher) pair(ctx context.Context, body, signature string, known manifes
 	}
 	r.Body, err = received, failed
 	if err == nil && oldBody != oldSignature {
-		f.tagged.remember(body, tagged{})
-		f.tagged.remember(signature, tagged{})
 		if oldBody {
-			r.Body, _, err = f.fetch(ctx, body, manifest.MaxArtifact, known.Body)
+			r.Body, _, err = f.fetch(ctx, body, manifest.MaxArtifact, nil)
 		} else {
-			r.Signature, _, err = f.fetch(ctx, signature, signatureRead, known.Signature)
+			r.Signature, _, err = f.fetch(ctx, signature, signatureRead, nil)
 		}
 	}
 	var fetch *FetchError
@@ -177,7 +175,7 @@ type statusError struct{ code int }
 func (e *statusError) Error() string { return "status " + strconv.Itoa(e.code) }
 
 // fetch makes one request for what may be known; old says that the server has the
-// body unchanged and did not send it again.
+// body unchanged and did not send it again. Of nothing known no tag is named.
 func (f fetcher) fetch(ctx context.Context, path string, limit int64, known []byte) (body []byte, old bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.http.Timeout)
 	defer cancel()
@@ -187,7 +185,7 @@ func (f fetcher) fetch(ctx context.Context, path string, limit int64, known []by
 	}
 	now := f.http.Clock()
 	before, asked := f.tagged.recall(path, now)
-	if asked {
+	if asked = asked && len(known) > 0; asked {
 		request.Header.Set("If-None-Match", before.etag)
 	}
 	response, err := f.private.Do(request)

@@ -86,6 +86,15 @@ type tick struct {
 	result *Result
 	turns  chan struct{} // holds one for every manifest that is being fetched
 	ahead  *ahead
+	second bool // what came first does not fit: the source may have been behind
+}
+
+// held is what need not come again when it is the same; nothing at a second try.
+func (t *tick) held(known manifest.Received) manifest.Received {
+	if t.second {
+		return manifest.Received{}
+	}
+	return known
 }
 
 func (t *tick) run(ctx context.Context) {
@@ -175,13 +184,13 @@ func (t *tick) fetchFleet(ctx context.Context) (manifest.Verified[manifest.Fleet
 func (t *tick) verifyFleet(ctx context.Context) (manifest.Received, manifest.Verified[manifest.Fleet], error) {
 	var fleet manifest.Verified[manifest.Fleet]
 	before := t.knownFleet()
-	received, err := t.Source.Fleet(ctx, before.Received())
+	received, err := t.Source.Fleet(ctx, t.held(before.Received()))
 	if err != nil {
 		return received, fleet, asFetchError(err)
 	}
 	fleet, err = manifest.VerifyFleetAfter(before, received, t.policy)
 	if isBadSignature(err) {
-		if received, err = t.Source.Fleet(ctx, before.Received()); err != nil {
+		if received, err = t.Source.Fleet(ctx, manifest.Received{}); err != nil {
 			return received, fleet, asFetchError(err)
 		}
 		fleet, err = manifest.VerifyFleetAfter(before, received, t.policy)
@@ -309,6 +318,7 @@ func mismatched(channels []channel) (places []int) {
 // again settles mismatches inside the tick: the fleet is fetched once more. If
 // it has changed, all channels are done with it; else only the mismatched ones.
 func (t *tick) again(ctx context.Context, fleet manifest.Verified[manifest.Fleet], channels []channel, places []int, retained *manifest.Set) (manifest.Verified[manifest.Fleet], []channel) {
+	t.second = true
 	_, other, err := t.verifyFleet(ctx)
 	if err == nil && other.Hash() != fleet.Hash() && t.checkFloor(other) == nil {
 		return other, t.channels(ctx, other, retained)

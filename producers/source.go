@@ -15,7 +15,8 @@ type Source interface {
 	// Kind is the `source` of FleetFetched.
 	Kind() string
 	// Fleet fetches fleet.resolved.json and its signature, without judging
-	// them. What is the same in known may be returned in that memory.
+	// them. What is the same in known may be returned in that memory; when nothing is
+	// known, the source is asked for the bytes, not whether they are still the same.
 	Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error)
 	// Rollout fetches the manifest of that id and its signature in the same
 	// way.

@@ -114,8 +114,9 @@ func (f TLSFiles) Transport(broken func(error)) (*Transport, error) {
 	return &Transport{files}, err
 }
 
-// idleConnections is how many connections are kept open to the one server.
-const idleConnections = 64
+// idleConnections is how many connections are kept open to the one server: more
+// than are in use at once, or every tick would open some anew.
+const idleConnections = 512
 
 // An HTTP/2 connection is kept whatever becomes of its requests. One from which
 // nothing came for pingAfter, and no answer to a ping either, is given up: a
