@@ -121,24 +121,19 @@ func TestRepetition(t *testing.T) {
 	const digits = `0123456789abcdefABCDEF-:.,"{}TZ `
 	read, refused := 0, 0
 	ticks, findings := repeatable(t)
-	for _, body := range append(ticks[:10], findings...) {
+	for _, body := range append(ticks[:6], findings...) {
 		r := repetitionOf(t, body)
 		if !checkRepetition(t, r, body) {
 			t.Errorf("does not read itself: %s", body)
 		}
 		random := rand.New(rand.NewPCG(1, 1))
 		for at := range body {
-			for range 2 {
-				changed := slices.Clone(body)
-				changed[at] = digits[random.IntN(len(digits))]
-				if string(changed) == string(body) {
-					continue
-				}
-				if checkRepetition(t, r, changed) {
-					read++
-				} else {
-					refused++
-				}
+			changed := slices.Clone(body)
+			changed[at] = digits[random.IntN(len(digits))]
+			if checkRepetition(t, r, changed) {
+				read++
+			} else {
+				refused++
 			}
 			checkRepetition(t, r, slices.Delete(slices.Clone(body), at, at+1))
 			checkRepetition(t, r, slices.Insert(slices.Clone(body), at, body[at]))
@@ -214,28 +209,6 @@ func TestRepetitionHasItsEnvironment(t *testing.T) {
 			if event, _ := r.read(m); event != nil {
 				t.Errorf("%s: is read", name)
 			}
-		}
-	}
-}
-
-// TestTimeForm: a time is read as the standard library reads it, where that
-// writes it alike.
-func TestTimeForm(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	const odd = `0123456789-:.,TZ+ 9999`
-	for range 20_000 {
-		text := []byte(time.UnixMilli(random.Int64N(1 << 48)).UTC().Format(timeLayout))
-		if random.IntN(2) == 0 {
-			text[random.IntN(len(text))] = odd[random.IntN(len(odd))]
-		}
-		parsed, err := time.Parse(timeLayout, string(text))
-		want := err == nil && parsed.Format(timeLayout) == string(text)
-		var got Time
-		if is := got.UnmarshalText(text) == nil; is != want {
-			t.Fatalf("%s is read: %t, want %t", text, is, want)
-		}
-		if want && (got != TimeOf(parsed) || got.String() != string(text)) {
-			t.Fatalf("%s is read as %s", text, got)
 		}
 	}
 }
@@ -350,32 +323,5 @@ func TestDeferredAcrossWriters(t *testing.T) {
 				t.Errorf("%d ticks, want %d", ticks, c.ticks)
 			}
 		})
-	}
-}
-
-// TestReadHead judges a head away from its log.
-func TestReadHead(t *testing.T) {
-	b := threeTicks(t)
-	for _, at := range []int{opening, end1, end2, end3} {
-		m := b.written[at]
-		signature := m.Header[SignatureHeader][0]
-		h, err := ReadHead(m.Body, signature, nil)
-		if err != nil || h.Seq != uint64(at)+1 || h.Digest != digestOf(m.Body) || h.Fleet() != prod(t) || h.Lineage == "" {
-			t.Errorf("%d: %+v, %v", at, h, err)
-		}
-		if _, err := ReadHead(m.Body, signature, []PublicKey{otherWriter(t).Public()}); err == nil {
-			t.Errorf("%d: a writer that is not accepted counts", at)
-		}
-		if _, err := ReadHead(m.Body, b.written[map[bool]int{true: end2, false: end1}[at == end1]].Header[SignatureHeader][0], nil); err == nil {
-			t.Errorf("%d: any signature counts", at)
-		}
-		changed := slices.Clone(m.Body)
-		changed[len(changed)-10] ^= 1
-		if _, err := ReadHead(changed, signature, nil); err == nil {
-			t.Errorf("%d: any body counts", at)
-		}
-	}
-	if _, err := ReadHead(b.written[fleet1].Body, b.written[end1].Header[SignatureHeader][0], nil); err == nil {
-		t.Error("a finding is a head")
 	}
 }
