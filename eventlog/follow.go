@@ -75,6 +75,9 @@ type following struct {
 	settled  events.Head // at the last check
 	seen     uint64      // what was expected at the last check
 	unproved int         // checks in a row
+
+	chunk      []received // that is judged now
+	deliveries []Delivery // that it brings
 }
 
 // errStopped ends a following whose caller wants no more.
@@ -150,10 +153,11 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 		case <-check.C:
 			deliveries, err = f.look(ctx)
 		case r := <-incoming:
-			deliveries, err = f.take(arrived(r, incoming))
+			f.chunk = arrived(f.chunk[:0], r, incoming)
+			deliveries, err = f.take(f.chunk)
 		}
 		for _, d := range deliveries {
-			if d.says() && !yield(d, nil) {
+			if !yield(d, nil) {
 				return errStopped
 			}
 		}
@@ -163,9 +167,9 @@ func (f *following) consume(ctx context.Context, incoming <-chan received, yield
 	}
 }
 
-// arrived is what has come by now, beginning with the first.
-func arrived(first received, incoming <-chan received) []received {
-	chunk := append(make([]received, 0, 1+len(incoming)), first)
+// arrived appends what has come by now, beginning with the first.
+func arrived(chunk []received, first received, incoming <-chan received) []received {
+	chunk = append(chunk, first)
 	for len(chunk) < chunkMessages {
 		select {
 		case r := <-incoming:
@@ -222,8 +226,11 @@ func (f *following) take(chunk []received) ([]Delivery, error) {
 	return deliveries, err
 }
 
-// judge pushes messages through the chain.
+// judge pushes messages through the chain. The deliveries, of which each says
+// something, hold until it is called again.
 func (f *following) judge(chain *events.Chain, chunk []received) (deliveries []Delivery, err error) {
+	defer func() { f.deliveries = deliveries }()
+	deliveries = f.deliveries[:0]
 	for _, r := range chunk {
 		if r.err != nil {
 			return deliveries, apiError("follow "+f.log.place.Fleet.EventsStream(), r.err)
@@ -242,7 +249,9 @@ func (f *following) judge(chain *events.Chain, chunk []received) (deliveries []D
 			return deliveries, err
 		}
 		caughtUp := meta.NumPending == 0 && !chain.Open()
-		deliveries = append(deliveries, Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq, Stored: seq + meta.NumPending})
+		if d := (Delivery{Tick: tick, Noise: noise, CaughtUp: caughtUp, Seq: seq, Stored: seq + meta.NumPending}); d.says() {
+			deliveries = append(deliveries, d)
+		}
 	}
 	return deliveries, nil
 }

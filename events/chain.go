@@ -145,8 +145,10 @@ func (c *Chain) Push(seq uint64, m Message) (*Tick, []Noise, error) {
 	case *LogOpened:
 		return c.refuse(seq, m, errors.New("log is open already"))
 	case Finding:
-		if err := c.CheckKnown(seq, m); err != nil {
-			return nil, nil, err
+		if _, unknown := e.(*Unrecognized); unknown {
+			if err := c.CheckKnown(seq, m); err != nil {
+				return nil, nil, err
+			}
 		}
 		return nil, c.extend(candidate{seq, m, e, like}), nil
 	}
@@ -229,7 +231,6 @@ func (c *Chain) complete(seq uint64, m Message, t *TickCompleted) (*Tick, []Nois
 	}
 	c.run = nil
 	c.head, c.last = headOf(seq, m, t), m
-	c.read.completed(t, m)
 	return &Tick{Completed: t, Findings: findings, Head: c.head}, noise, nil
 }
 

@@ -10,7 +10,7 @@ import (
 
 // book is a log under composition.
 type book struct {
-	t       *testing.T
+	t       testing.TB
 	base    Base
 	restate time.Duration
 	seq     uint64
@@ -18,7 +18,7 @@ type book struct {
 	written []Message
 }
 
-func newBook(t *testing.T, continues *Continues) *book {
+func newBook(t testing.TB, continues *Continues) *book {
 	t.Helper()
 	w := testWriter(t)
 	opening, err := Open(prod(t), "0a0a0a0a-1111-4222-8333-444444444444", goldenTime(0), Opening{

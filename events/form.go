@@ -51,21 +51,28 @@ func (t *Time) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// parseTime reads digits where the form has them. What is no date, and whatever
-// else differs from the form, is not written alike.
+// parseTime reads digits where the form has them, of an instant that exists.
 func parseTime(text string, t *Time) bool {
 	if len(text) != len(timeLayout) {
 		return false
 	}
-	digits := func(at, n int) (value int) {
-		for _, c := range []byte(text[at : at+n]) {
+	for i, c := range []byte(timeLayout) {
+		isDigit := text[i] >= '0' && text[i] <= '9'
+		if wantDigit := c >= '0' && c <= '9'; isDigit != wantDigit || !wantDigit && text[i] != c {
+			return false
+		}
+	}
+	part := func(at, digits int) (value int) {
+		for _, c := range []byte(text[at : at+digits]) {
 			value = 10*value + int(c) - '0'
 		}
 		return value
 	}
-	at := time.Date(digits(0, 4), time.Month(digits(5, 2)), digits(8, 2), digits(11, 2), digits(14, 2), digits(17, 2), digits(20, 3)*1e6, time.UTC)
+	month, day := time.Month(part(5, 2)), part(8, 2)
+	hour, minute, second := part(11, 2), part(14, 2), part(17, 2)
+	at := time.Date(part(0, 4), month, day, hour, minute, second, part(20, 3)*1e6, time.UTC)
 	*t = TimeOf(at)
-	return t.String() == text
+	return at.Month() == month && at.Day() == day && hour < 24 && minute < 60 && second < 60
 }
 
 // maxInteger is the largest integer that every JSON reader keeps exact.
@@ -107,11 +114,30 @@ func decodeBase64(s string, size int) ([]byte, error) {
 }
 
 func checkUUID(s string, version uuid.Version) error {
-	id, err := uuid.Parse(s)
-	if err != nil || id.String() != s || id.Version() != version {
+	if !isUUID(s) || s[14] != '0'+byte(version) {
 		return fmt.Errorf("%q is not a lower-case UUID of version %d", s, version)
 	}
 	return nil
+}
+
+// isUUID tells whether s is a UUID of lower-case digits.
+func isUUID(s string) bool {
+	if len(s) != len("00000000-0000-0000-0000-000000000000") {
+		return false
+	}
+	for i, c := range []byte(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // checkDetail holds the form of `detail`: 1 to 256 bytes of printable ASCII.

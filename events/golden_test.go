@@ -123,7 +123,7 @@ func goldenOpening(t *testing.T, first, second *Writer) Message {
 }
 
 // readMade reads a composed tick back as a reader would.
-func readMade(t *testing.T, base Base, messages []Message, first uint64, writers []PublicKey) *Tick {
+func readMade(t testing.TB, base Base, messages []Message, first uint64, writers []PublicKey) *Tick {
 	t.Helper()
 	chain := NewChain(base.Fleet, writers, base.Head)
 	for i, m := range messages {

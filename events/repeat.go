@@ -2,117 +2,114 @@ package events
 
 import (
 	"bytes"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-
-	"fleetlog/manifest"
-
-	"github.com/google/uuid"
 )
 
 // repetition reads quickly what is written again and again: the body of an event,
-// cut at the values in which the next one that says the same differs. A body that
-// has the same pieces is of the form, as far as those are, and says the same.
+// cut at the values in which the next one of its kind differs. A body that has the
+// same pieces is of the form, as far as those are.
 type repetition struct {
 	event   Event
 	subject string
-	headers []attribute       // that all of them carry; those of id and time differ
-	pieces  [][]byte          // of the body, around the values
-	timely  map[string][]byte // of a finding, by its `new`: see timeless
+	headers []attribute // that all of them carry; those of id and time differ
+	index   string      // behind the tick in the id
+	pieces  [][]byte    // of the body, around the values
+	texts   [][]byte    // of the values
+	passing []bool      // of the values: another one says the same
+	plain   bool        // all fields are known
+	timely  [2][]byte   // of a finding that is not new, and of one that is: see timeless
 }
 
-// varying is a value in which an event differs from one that says the same, and
-// the key before it.
-type varying struct{ key, value string }
-
-// The places of the values.
-const (
-	valueTick     = 0
-	valueNumber   = 1
-	valueTime     = 2
-	valueNew      = 3 // of a finding
-	valueSeq      = 3 // of a tick, and so are the rest
-	valueTook     = 4
-	valuePrevious = 5
-	values        = 6
-)
-
-// newRepetition cuts the body of a tick without findings or of a finding; nil
-// when it is not one to go by. The message is one that was decoded.
+// newRepetition cuts the body of a message that was decoded; nil when it is not
+// one to go by.
 func newRepetition(event Event, m Message) *repetition {
-	head := event.Head()
-	varies := []varying{
-		{`,"tick":"`, head.Tick},
-		{`,"number":`, strconv.FormatUint(head.Number, 10)},
-		{`,"time":"`, head.Time.String()},
-	}
 	switch e := event.(type) {
-	case *TickCompleted:
-		if !e.isPlain() {
-			return nil
-		}
-		varies = append(varies, varying{`,"seq":`, strconv.FormatUint(e.Seq, 10)},
-			varying{`,"tookMs":`, strconv.FormatUint(e.TookMs, 10)}, varying{`,"previous":"`, e.Previous.String()})
 	case *Unrecognized, *LogOpened:
 		return nil
-	default:
-		varies = append(varies, varying{`,"new":`, strconv.FormatBool(head.New)})
-	}
-	r, rest := &repetition{event: event, subject: m.Subject, headers: attributes(event)}, string(m.Body)
-	for _, v := range varies {
-		before, after, ok := strings.Cut(rest, v.key)
-		if !ok || !strings.HasPrefix(after, v.value) {
+	case *TickCompleted:
+		if e.Missed != nil || !isPlain(e) {
 			return nil
 		}
-		r.pieces = append(r.pieces, []byte(before+v.key))
-		rest = after[len(v.value):]
 	}
-	r.pieces = append(r.pieces, []byte(rest))
+	r := &repetition{
+		event: event, subject: m.Subject, headers: attributes(event), plain: isPlain(event),
+		index: "." + strconv.Itoa(event.Head().Index),
+	}
+	again, rest := copied(event, false), m.Body
+	for _, v := range variables(nil, again, r.plain) {
+		before, after, ok := bytes.Cut(rest, []byte(v.key))
+		end := bytes.IndexAny(after, v.end())
+		if !ok || end < 0 || !read(v.at, after[:end]) {
+			return nil
+		}
+		r.pieces = append(r.pieces, rest[:len(before)+len(v.key)])
+		r.texts, r.passing = append(r.texts, after[:end]), append(r.passing, v.passing)
+		rest = after[end:]
+	}
+	r.pieces = append(r.pieces, rest)
+	if !reflect.DeepEqual(again, event) {
+		return nil
+	}
 	return r
 }
 
-// isPlain tells whether a tick has no findings, and no fields that this program
-// does not know: those might look like the ones it does.
-func (e *TickCompleted) isPlain() bool {
-	return e.Index == 0 && len(e.Unknown)+len(e.Counts.Unknown)+len(e.Statement.Unknown) == 0 && e.Missed == nil &&
-		(e.Set == nil || len(e.Set.Unknown) == 0) && (e.Floor == nil || len(e.Floor.Unknown) == 0)
+// read returns the event that the message is and the repetition that says the
+// same, or nil when [Message.decode] must tell.
+func (r *repetition) read(m Message) (Event, *repetition) {
+	if r == nil || m.Subject != r.subject {
+		return nil, nil
+	}
+	var texts [maxVariables][]byte
+	rest, last, same := m.Body, len(r.texts), true
+	for i, piece := range r.pieces[:last] {
+		if !bytes.HasPrefix(rest, piece) {
+			return nil, nil
+		}
+		rest = rest[len(piece):]
+		end := bytes.IndexByte(rest, r.pieces[i+1][0])
+		if end < 0 {
+			return nil, nil
+		}
+		texts[i], rest = rest[:end], rest[end:]
+		same = same && (r.passing[i] || bytes.Equal(texts[i], r.texts[i]))
+	}
+	if !bytes.Equal(rest, r.pieces[last]) {
+		return nil, nil
+	}
+	event := r.with(texts[:last], same)
+	if event == nil || !r.isEnvironment(m, event.Head().Tick, texts[timeVariable]) {
+		return nil, nil
+	}
+	if same {
+		return event, r
+	}
+	next := *r
+	next.event, next.texts, next.timely = event, slices.Clone(texts[:last]), [2][]byte{}
+	return event, &next
 }
 
-// longestValue is longer than any of the values.
-const longestValue = 80
-
-// read returns the event that the message is, or nil when [Message.decode] must
-// tell.
-func (r *repetition) read(m Message) Event {
-	if r == nil {
-		return nil
-	}
-	var found [values]string
-	rest, last := m.Body, len(r.pieces)-1
-	for i := range last {
-		after, ok := bytes.CutPrefix(rest, r.pieces[i])
-		end := bytes.IndexAny(after[:min(len(after), longestValue)], `",`)
-		if !ok || end < 0 {
+// with is the event with these values, or nil when they are not of the form; same
+// tells whether it says the same.
+func (r *repetition) with(texts [][]byte, same bool) Event {
+	var buffer [maxVariables]variable
+	event := copied(r.event, same)
+	for i, v := range variables(buffer[:0], event, r.plain) {
+		if !bytes.Equal(texts[i], r.texts[i]) && !read(v.at, texts[i]) {
 			return nil
 		}
-		found[i], rest = string(after[:end]), after[end:]
 	}
-	if !bytes.Equal(rest, r.pieces[last]) || !r.isEnvironment(m, found) {
-		return nil
-	}
-	event, ok := r.make(found)
-	if !ok {
+	if checkEnvelope(event.Head()) != nil || event.check() != nil {
 		return nil
 	}
 	return event
 }
 
-// isEnvironment tells whether subject and headers are what a body with these
-// values says.
-func (r *repetition) isEnvironment(m Message, found [values]string) bool {
-	if m.Subject != r.subject {
-		return false
-	}
+// isEnvironment tells whether subject and headers are what a body of this tick and
+// time says.
+func (r *repetition) isEnvironment(m Message, tick string, at []byte) bool {
 	channel := false
 	for _, h := range r.headers {
 		got := m.Header[h.name]
@@ -122,10 +119,10 @@ func (r *repetition) isEnvironment(m Message, found [values]string) bool {
 		ok := got[0] == h.value
 		switch h.name {
 		case idHeader:
-			index, ours := strings.CutPrefix(got[0], found[valueTick]+".")
-			ok = ours && index == strconv.Itoa(r.event.Head().Index)
+			index, ours := strings.CutPrefix(got[0], tick)
+			ok = ours && index == r.index
 		case timeHeader:
-			ok = got[0] == found[valueTime]
+			ok = got[0] == string(at)
 		case subjectHeader:
 			channel = true
 		}
@@ -136,99 +133,73 @@ func (r *repetition) isEnvironment(m Message, found [values]string) bool {
 	return channel || len(m.Header[subjectHeader]) == 0
 }
 
-// make is the event with these values.
-func (r *repetition) make(found [values]string) (event Event, ok bool) {
-	switch e := r.event.(type) {
-	case *TickCompleted:
-		t := *e
-		ok = parseInteger(found[valueSeq], &t.Seq) && parseInteger(found[valueTook], &t.TookMs) && parseDigest(found[valuePrevious], &t.Previous)
-		event = &t
-	case Finding:
-		event = e.clone()
-		ok = found[valueNew] == "true" || found[valueNew] == "false"
-		event.Head().New = found[valueNew] == "true"
-	}
-	head := event.Head()
-	head.Tick = found[valueTick]
-	if !ok || !parseInteger(found[valueNumber], &head.Number) || !parseTime(found[valueTime], &head.Time) ||
-		checkUUID(head.Tick, uuid.Version(7)) != nil || checkEnvelope(head) != nil {
-		return nil, false
-	}
-	if t, is := event.(*TickCompleted); is && t.check() != nil {
-		return nil, false
-	}
-	return event, true
-}
-
 // timeless is what a statement's digest takes of a finding with this body, one
-// that repeats this; the same for all that do.
-func (r *repetition) timeless(isNew bool, body []byte) ([]byte, error) {
-	key := strconv.FormatBool(isNew)
-	if text, ok := r.timely[key]; ok {
-		return text, nil
+// that says the same as this.
+func (r *repetition) timeless(isNew bool, body []byte) (text []byte, err error) {
+	mine, other, was, is := &r.timely[0], r.timely[1], `,"new":true,`, `,"new":false,`
+	if isNew {
+		mine, other, was, is = &r.timely[1], r.timely[0], is, was
 	}
-	text, err := timeless(body)
-	if err == nil {
-		if r.timely == nil {
-			r.timely = make(map[string][]byte, 2)
-		}
-		r.timely[key] = text
+	switch {
+	case *mine != nil:
+	case !r.plain:
+		*mine, err = timeless(body)
+	case other != nil:
+		*mine = bytes.Replace(other, []byte(was), []byte(is), 1)
+	default:
+		*mine = plainTimeless(body)
 	}
-	return text, err
-}
-
-// These accept the one spelling of a value that the log has.
-
-func parseInteger(text string, n *uint64) bool {
-	v, err := strconv.ParseUint(text, 10, 64)
-	*n = v
-	return err == nil && (len(text) == 1 || text[0] != '0')
-}
-
-func parseDigest(text string, d *manifest.Digest) bool {
-	return d.UnmarshalText([]byte(text)) == nil && d.String() == text
+	return *mine, err
 }
 
 // maxRepetitions bounds how many findings are held to go by.
 const maxRepetitions = 4096
 
-// repetitions are what a reader has read last: the tick without findings, and of
-// each subject the finding.
+// repetitions are what a reader has read last: the ticks without findings and
+// with some, and of each subject the finding.
 type repetitions struct {
-	tick     *repetition
-	stated   string // tick whose statement that repeats
+	ticks    [2]*repetition
 	findings map[string]*repetition
 }
 
-// decode reads a message, one that repeats what was read before it quickly. The
+// decode reads a message, one that is like what was read before it quickly. The
 // repetition is that of a finding.
 func (r *repetitions) decode(m Message) (Event, *repetition, error) {
-	if t := r.tick.read(m); t != nil {
-		return t, nil, nil
+	for i, known := range r.ticks {
+		if t, like := known.read(m); t != nil {
+			r.ticks[i] = like
+			return t, nil, nil
+		}
 	}
 	known := r.findings[m.Subject]
-	if f := known.read(m); f != nil {
-		return f, known, nil
+	if f, like := known.read(m); f != nil {
+		if like != known {
+			r.findings[m.Subject] = like
+		}
+		return f, like, nil
 	}
 	event, err := m.decode()
 	if err != nil {
 		return nil, nil, err
 	}
+	like := newRepetition(event, m)
+	if like != nil {
+		r.keep(like)
+	}
 	if _, finding := event.(Finding); !finding {
 		return event, nil, nil
 	}
-	if known = newRepetition(event, m); known != nil {
-		if r.findings == nil || len(r.findings) >= maxRepetitions {
-			r.findings = make(map[string]*repetition)
-		}
-		r.findings[m.Subject] = known
-	}
-	return event, known, nil
+	return event, like, nil
 }
 
-// completed takes a tick without findings as the one to go by.
-func (r *repetitions) completed(t *TickCompleted, m Message) {
-	if r.tick == nil || r.stated != t.Statement.Tick {
-		r.tick, r.stated = newRepetition(t, m), t.Statement.Tick
+// keep takes a repetition as the one to go by.
+func (r *repetitions) keep(like *repetition) {
+	if t, is := like.event.(*TickCompleted); is {
+		r.ticks[min(t.Index, 1)] = like
+		return
 	}
+	if r.findings == nil || len(r.findings) >= maxRepetitions {
+		r.findings = make(map[string]*repetition)
+	}
+	r.findings[like.subject] = like
 }

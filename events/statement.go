@@ -2,6 +2,7 @@ package events
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -28,9 +29,17 @@ func StatementDigest(bodies [][]byte) (manifest.Digest, error) {
 }
 
 // statementOf is the digest of the findings as [timeless] gives them.
-func statementOf(findings [][]byte) manifest.Digest {
-	array := append([]byte{'['}, bytes.Join(findings, []byte{','})...)
-	return manifest.Sum(append(array, ']'))
+func statementOf(findings [][]byte) (digest manifest.Digest) {
+	hash := sha256.New()
+	between := []byte{'['}
+	for _, f := range findings {
+		hash.Write(between)
+		hash.Write(f)
+		between[0] = ','
+	}
+	hash.Write([]byte{']'})
+	hash.Sum(digest[:0])
+	return digest
 }
 
 // timeless is the RFC 8785 form of the object in body without the fields that
