@@ -3,9 +3,11 @@ package producers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"fleetlog/events"
@@ -51,6 +53,54 @@ func (d Files) Open(name string) (fs.File, error) {
 	return f, nil
 }
 
+// Names are those of what is in rollouts, and of the signed lists that stand
+// beside the fleet, in order. The error is a [*FetchError]: TooLarge when there
+// are more than limit in rollouts.
+func (d Files) Names(limit int) ([]string, error) {
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, fileError(err)
+	}
+	defer root.Close()
+	names, err := rolloutNames(root, limit)
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range []string{RevocationsFile, NoncesFile} {
+		for _, name := range []string{list, list + ".sig"} {
+			if _, err := root.Lstat(name); err == nil {
+				names = append(names, name)
+			} else if !errors.Is(err, fs.ErrNotExist) {
+				return nil, fileError(err)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func rolloutNames(root *os.Root, limit int) ([]string, error) {
+	f, err := root.OpenFile("rollouts", os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // every channel may be idle
+	}
+	if err != nil {
+		return nil, fileError(err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(limit + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fileError(err)
+	}
+	if len(names) > limit {
+		return nil, &FetchError{Reason: events.TooLarge, Detail: fmt.Sprintf("directory has more than %d files", limit)}
+	}
+	for i := range names {
+		names[i] = "rollouts/" + names[i]
+	}
+	return names, nil
+}
+
 // Kind is "release-dir".
 func (d *Directory) Kind() string { return events.SourceReleaseDir }
 
@@ -59,19 +109,27 @@ func (d *Directory) CheckIdentity(id manifest.RolloutID) error { return checkIde
 
 // Fleet reads fleet.resolved.json.
 func (d *Directory) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
-	return d.pair(ctx, fleetFile, known)
+	return d.Pair(ctx, fleetFile, known)
 }
 
 // Rollout reads the manifest with that id.
 func (d *Directory) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
-	return d.pair(ctx, rolloutFile(id), known)
+	return d.Pair(ctx, rolloutFile(id), known)
 }
 
 const fleetFile = "fleet.resolved.json"
 
+// The signed lists that a release can have beside its fleet.
+const (
+	RevocationsFile = "revocations.json"
+	NoncesFile      = "bootstrap-nonces.json"
+)
+
 func rolloutFile(id manifest.RolloutID) string { return "rollouts/" + id.String() + ".json" }
 
-func (d *Directory) pair(ctx context.Context, name string, known manifest.Received) (manifest.Received, error) {
+// Pair reads the file of that name, and its signature. What is the same in known is
+// returned in that memory. The error is a [*FetchError].
+func (d *Directory) Pair(ctx context.Context, name string, known manifest.Received) (manifest.Received, error) {
 	if err := ctx.Err(); err != nil {
 		return manifest.Received{}, &FetchError{Reason: events.Timeout, Detail: "tick ended before the file was read", Err: err}
 	}

@@ -1,6 +1,7 @@
 package producers_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,9 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"fleetlog/events"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
 	"fleetlog/producers"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestHostileDirectory polls a directory on disk whose one entry is not what it
@@ -90,4 +94,53 @@ func onDisk(t *testing.T, release fleetsim.Release) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// TestNamesOfDirectory lists a release with one list, and one whose rollouts are
+// not to be listed.
+func TestNamesOfDirectory(t *testing.T) {
+	release := sign(t, fleet())
+	release[producers.RevocationsFile] = release["fleet.resolved.json"]
+	dir := onDisk(t, release)
+	names, err := producers.Files(dir).Names(4)
+	want := []string{producers.RevocationsFile}
+	for _, c := range []string{c0, c1} {
+		want = append(want, rolloutFile(t, release, c), rolloutFile(t, release, c)+".sig")
+	}
+	if diff := cmp.Diff(want, names); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if _, err := producers.Files(dir).Names(3); reasonOf(err) != events.TooLarge {
+		t.Errorf("more than the limit: %v", err)
+	}
+
+	rollouts := filepath.Join(dir, "rollouts")
+	if err := os.RemoveAll(rollouts); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := producers.Files(dir).Names(0); err != nil || len(names) != 1 {
+		t.Errorf("without rollouts: %q, %v", names, err)
+	}
+	for what, put := range map[string]func() error{
+		"FIFO":              func() error { return syscall.Mkfifo(rollouts, 0o600) },
+		"symlink out of it": func() error { return os.Symlink(t.TempDir(), rollouts) },
+	} {
+		if err := put(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := producers.Files(dir).Names(4); reasonOf(err) != events.Unreachable {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := os.Remove(rollouts); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func reasonOf(err error) events.Reason {
+	var fetch *producers.FetchError
+	if !errors.As(err, &fetch) {
+		return ""
+	}
+	return fetch.Reason
 }

@@ -22,7 +22,7 @@ import (
 type pastFlags struct {
 	logFlags
 	output    string
-	scheme    string
+	scheme    schemeFlag
 	trust     process.TrustFile
 	freshness process.Freshness
 }
@@ -37,16 +37,23 @@ func (f *pastFlags) register(fs *pflag.FlagSet) {
 func (f *pastFlags) judging(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&f.trust), "trust-file", "", "verify under this trust.json")
 	f.freshness.Flags(fs, "freshness-window-secs")
-	process.ChoiceVar(fs, &f.scheme, "rollout-id-scheme", "", "how rollout ids are derived; what the poller has",
+	f.scheme.register(fs)
+}
+
+// schemeFlag is what --rollout-id-scheme says.
+type schemeFlag string
+
+func (f *schemeFlag) register(fs *pflag.FlagSet) {
+	process.ChoiceVar(fs, (*string)(f), "rollout-id-scheme", "", "how rollout ids are derived; what the poller has",
 		"auto", string(manifest.Composite), string(manifest.ContentHash))
 }
 
-// idScheme is empty when the fleet's revision decides.
-func (f *pastFlags) idScheme() manifest.Scheme {
-	if f.scheme == "auto" {
+// scheme is empty when the fleet's revision decides.
+func (f schemeFlag) scheme() manifest.Scheme {
+	if f == "auto" {
 		return ""
 	}
-	return manifest.Scheme(f.scheme)
+	return manifest.Scheme(f)
 }
 
 // reader opens the log, once the points are read as such; the caller closes the
@@ -57,7 +64,7 @@ func (f *pastFlags) reader(cmd *cobra.Command, points ...string) (*past.Reader, 
 			return nil, nil, err
 		}
 	}
-	r := &past.Reader{Policy: f.freshness.Policy(), Scheme: f.idScheme()}
+	r := &past.Reader{Policy: f.freshness.Policy(), Scheme: f.scheme.scheme()}
 	if err := f.freshness.Validate(); err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,7 @@ func (f *showFlags) fromState(trust *manifest.Trust) (view.Set, error) {
 	if trust == nil {
 		return f.fromFiles()
 	}
-	checkpoint, s, err := state.View(f.stateDir).Load(fold.Rules{Trust: trust, Window: manifest.Unlimited, Scheme: f.idScheme()})
+	checkpoint, s, err := state.View(f.stateDir).Load(fold.Rules{Trust: trust, Window: manifest.Unlimited, Scheme: f.scheme.scheme()})
 	if err != nil {
 		return view.Set{}, err
 	}

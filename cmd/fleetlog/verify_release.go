@@ -23,6 +23,7 @@ type releaseVerdict struct {
 	Fleet     artifactVerdict  `json:"fleet"`
 	SetDigest *manifest.Digest `json:"setDigest"`
 	Channels  []channelVerdict `json:"channels"`
+	Files     []fileVerdict    `json:"files"`
 }
 
 type artifactVerdict struct {
@@ -39,6 +40,7 @@ type channelVerdict struct {
 
 type releaseFlags struct {
 	verifyFlags
+	scheme  schemeFlag
 	fromLog bool
 	log     logFlags
 }
@@ -47,18 +49,24 @@ func verifyReleaseCommand() *cobra.Command {
 	var f releaseFlags
 	cmd := &cobra.Command{
 		Use:   "release DIR",
-		Short: "verify a whole release directory, as a poller would",
+		Short: "verify a whole release directory",
 		Long: `release judges DIR as a poller's tick would: the fleet, and for every channel the
 manifest that it must have, with its signature, id, fleet hash and hosts. Give it to
 whoever publishes, ahead of publishing. With --floor-from-log it also asks the log of
 --fleet, and refuses what is older than the newest fleet accepted there, or another one
-of the same moment. What readers may understand in different ways is a warning, not a refusal.`,
+of the same moment. What readers may understand in different ways is a warning, not a refusal.
+
+Whatever else is in rollouts, such as manifests of older releases, is judged by itself,
+and so are revocations.json and bootstrap-nonces.json where they are: signature, form,
+and the id that the name says, whatever their age. What no key in force has signed is
+refused, and so is a file without its signature, and a name that is no rollout id.`,
 		Example: `fleetlog verify release ./release --trust-file trust.json
 fleetlog verify release ./release --trust-file trust.json --floor-from-log --fleet prod`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return verifyRelease(cmd, &f, args[0]) },
 	}
 	f.register(cmd.Flags())
+	f.scheme.register(cmd.Flags())
 	cmd.Flags().BoolVar(&f.fromLog, "floor-from-log", false, "refuse what the log of --fleet would refuse as a rollback or an equivocation")
 	f.log.register(cmd.Flags())
 	return cmd
@@ -83,10 +91,16 @@ func verifyRelease(cmd *cobra.Command, f *releaseFlags, dir string) error {
 	}
 	poll := producers.Poll{
 		Source: producers.NewDirectory(producers.Files(dir)), Trust: f.trust.Read, Window: policy.Window, Channels: policy.Channels,
+		Scheme: f.scheme.scheme(),
 	}
-	v := releaseVerdict{Channels: []channelVerdict{}}
+	v := releaseVerdict{Channels: []channelVerdict{}, Files: []fileVerdict{}}
 	if err := v.take(poll.Tick(cmd.Context(), policy.Now, producers.Memory{Floor: floor})); err != nil {
 		return could(err)
+	}
+	if refused == nil { // else nothing else can be judged
+		if err := v.takeFiles(cmd.Context(), dir, policy); err != nil {
+			return could(err)
+		}
 	}
 	if f.output != process.TableForm {
 		err = process.PrintJSON(cmd.OutOrStdout(), v)
@@ -181,6 +195,9 @@ func (v releaseVerdict) table(w io.Writer) error {
 			continue
 		}
 		row(fmt.Sprintf("channel %q", c.Channel), c.artifactVerdict)
+	}
+	for _, f := range v.Files {
+		row(fmt.Sprintf("file %q", f.File), artifactVerdict{verdict: f.verdict})
 	}
 	if v.SetDigest != nil {
 		fmt.Fprintf(table, "set\t%s\t\n", v.SetDigest)

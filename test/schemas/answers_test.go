@@ -52,6 +52,7 @@ var questions = []asked{
 	{"anchor", "anchor --file HEAD -o json", 0},
 	{"verify-release", "verify release RELEASE --trust-file TRUST -o json", 0},
 	{"verify-release", "verify release MIXED --trust-file TRUST -o json", 1},
+	{"verify-release", "verify release RELEASE --trust-file TRUST --rollout-id-scheme content-hash -o json", 1},
 	{"verify-fleet", "verify fleet --artifact RELEASE/fleet.resolved.json --signature RELEASE/fleet.resolved.json.sig --trust-file TRUST -o json", 0},
 	{"verify-rollout", "verify rollout --rollout-id a@b --artifact RELEASE/fleet.resolved.json --signature RELEASE/fleet.resolved.json.sig --trust-file TRUST -o json", 1},
 	{"failure", "verify fleet -o json", 2},
