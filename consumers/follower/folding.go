@@ -242,6 +242,7 @@ func (f *folding) apply(ctx context.Context, tick *events.Tick) error {
 	}
 	if f.live {
 		f.serve(f.state, f.reached())
+		f.State.Prepare()
 	}
 	return nil
 }

@@ -63,11 +63,10 @@ type RolloutNames struct {
 	Pair manifest.Digest `json:"pair"`
 }
 
-// pairDigest names an artifact together with its signature: the SHA-256 over
-// the SHA-256 of the body, followed by the signature.
-func pairDigest(r manifest.Received) manifest.Digest {
-	body := manifest.Sum(r.Body)
-	return manifest.Sum(append(body[:], r.Signature...))
+// pairDigest names an artifact, of which the SHA-256 of the body is given, together
+// with its signature: the SHA-256 over both.
+func pairDigest(body manifest.Digest, signature []byte) manifest.Digest {
+	return manifest.Sum(append(body[:], signature...))
 }
 
 // checkpointFormat is the format that this program writes and reads.
@@ -92,10 +91,10 @@ func (c *Checkpoint) describe(s fold.State) {
 	}
 	fleet := s.Set.Fleet()
 	names := ArtifactNames{
-		Fleet: pairDigest(fleet.Received()), Rollouts: make(map[string]RolloutNames),
+		Fleet: pairDigest(fleet.Artifact(), fleet.Received().Signature), Rollouts: make(map[string]RolloutNames),
 	}
 	for _, r := range s.Set.Rollouts() {
-		names.Rollouts[r.Value().Channel] = RolloutNames{s.Set.ID(r).String(), pairDigest(r.Received())}
+		names.Rollouts[r.Value().Channel] = RolloutNames{s.Set.ID(r).String(), pairDigest(r.Artifact(), r.Received().Signature)}
 	}
 	c.Set = &CheckpointSet{
 		Digest: s.Set.Digest(), Without: s.Without, Stated: s.Stated, Tick: s.Source.Tick,

@@ -6,6 +6,7 @@
 //	checkpoint.json
 //	current -> generations/00000000000000000042
 //	generations/00000000000000000042/fleet.resolved.json, .sig, rollouts/<id>.json, .sig
+//	generations/00000000000000000043.new     the next one, begun or interrupted
 //	quarantine/checkpoint-<16 hex>.json      copies of checkpoints that were given up
 //
 // Generations are numbered. One is complete on disk before `current` names it,
@@ -32,6 +33,7 @@ type Directory struct {
 	path string
 	lock *durable.Lock
 	has  written
+	next *durable.Tree // generation that is begun; nil: none is
 }
 
 // written is what `current` names, and since when by the file system's clock; the
@@ -71,7 +73,13 @@ func Open(path string) (*Directory, error) {
 func View(path string) *Directory { return &Directory{path: path} }
 
 // Close releases the lock.
-func (d *Directory) Close() error { return d.lock.Unlock() }
+func (d *Directory) Close() error {
+	var err error
+	if d.next != nil {
+		err = d.next.Discard()
+	}
+	return errors.Join(err, d.lock.Unlock())
+}
 
 // Current is the path of the symlink that always names one whole set.
 func (d *Directory) Current() string { return filepath.Join(d.path, currentName) }

@@ -55,14 +55,67 @@ func (f File) isOnDisk() bool {
 // that of files; directories have the right to be searched as well. Errors name
 // path: which of the files meets a full disk first is chance.
 func CreateTree(path string, files map[string]File, perm fs.FileMode) error {
-	unfinished := path + ".new"
-	if err := removeAll(unfinished); err != nil {
-		return wrap("create tree", about(path, err))
+	t := &Tree{path: path}
+	if err := t.Discard(); err != nil {
+		return err
 	}
-	names := slices.Sorted(maps.Keys(files))
-	dirs, err := makeDirectories(unfinished, names, perm)
+	return t.Create(files, perm)
+}
+
+// Tree is the beginning of a tree that has most files of another one: hard links to
+// these, under a name that nobody looks at. It is not durable, and takes no room but
+// for names.
+type Tree struct {
+	path  string
+	dirs  []string // relative, "." among them
+	files map[string]bool
+}
+
+// BeginTree begins the tree at path with all files of the tree from, so that
+// [Tree.Create] has less to do than [CreateTree]. What an interrupted call has left
+// of it is removed.
+func BeginTree(path, from string, perm fs.FileMode) (*Tree, error) {
+	t := &Tree{path: path, files: make(map[string]bool)}
+	if err := t.Discard(); err != nil {
+		return nil, err
+	}
+	err := fs.WalkDir(os.DirFS(from), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			t.dirs = append(t.dirs, name)
+			return makeDirectory(filepath.Join(t.unfinished(), name), searchable(perm))
+		}
+		t.files[name] = true
+		return link(filepath.Join(from, name), filepath.Join(t.unfinished(), name))
+	})
+	if err != nil {
+		return nil, wrap("begin tree", errors.Join(about(path, err), t.Discard()))
+	}
+	return t, nil
+}
+
+// Path is where the tree will be.
+func (t *Tree) Path() string { return t.path }
+
+func (t *Tree) unfinished() string { return t.path + ".new" }
+
+func searchable(perm fs.FileMode) fs.FileMode { return perm | perm>>2&0o111 }
+
+// Discard removes what there is of the tree before it is created.
+func (t *Tree) Discard() error {
+	if err := removeAll(t.unfinished()); err != nil {
+		return wrap("discard tree", about(t.path, err))
+	}
+	return nil
+}
+
+// Create makes the tree of these files and no others, as [CreateTree] does.
+func (t *Tree) Create(files map[string]File, perm fs.FileMode) error {
+	dirs, err := t.shape(files, perm)
 	if err == nil {
-		err = writeFiles(unfinished, files, perm)
+		err = t.fill(files, perm)
 	}
 	for _, dir := range dirs {
 		if err == nil {
@@ -70,53 +123,94 @@ func CreateTree(path string, files map[string]File, perm fs.FileMode) error {
 		}
 	}
 	if err != nil {
-		return wrap("create tree", about(path, err))
+		return wrap("create tree", about(t.path, err))
 	}
-	return Rename(unfinished, path)
+	return Rename(t.unfinished(), t.path)
 }
 
-// makeDirectories makes the root and what the names need below it.
-func makeDirectories(root string, names []string, perm fs.FileMode) (made []string, err error) {
-	made = []string{root}
-	for _, name := range names {
-		if dir := filepath.Join(root, filepath.Dir(name)); !slices.Contains(made, dir) {
-			made = append(made, dir)
+// shape makes the root and the directories that the names need below it, which it
+// returns, and removes what there is beside them.
+func (t *Tree) shape(files map[string]File, perm fs.FileMode) (needed []string, err error) {
+	names := []string{"."}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if dir := filepath.Dir(name); !slices.Contains(names, dir) {
+			names = append(names, dir)
 		}
 	}
-	for _, dir := range made {
-		if err := makeDirectory(dir, perm|perm>>2&0o111); err != nil {
+	for _, dir := range names {
+		path := filepath.Join(t.unfinished(), dir)
+		if needed = append(needed, path); slices.Contains(t.dirs, dir) {
+			continue
+		}
+		if err := makeDirectory(path, searchable(perm)); err != nil {
 			return nil, err
 		}
 	}
-	return made, nil
+	for name := range t.files {
+		if _, ok := files[name]; ok {
+			continue
+		}
+		delete(t.files, name)
+		if err := remove(filepath.Join(t.unfinished(), name)); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range t.dirs {
+		if slices.Contains(names, dir) {
+			continue
+		}
+		if err := removeAll(filepath.Join(t.unfinished(), dir)); err != nil {
+			return nil, err
+		}
+	}
+	return needed, nil
 }
 
-// writeFiles writes what is not on disk, several at once, and links the rest
-// meanwhile. A file system that has no links, or lets this user make none, has the
-// file written once more.
-func writeFiles(root string, files map[string]File, perm fs.FileMode) error {
-	links := make(map[string]File)
+// fill puts the files in their places, several at once. Those of which it is known
+// where they are come last: to look at them takes no longer than the disk takes to
+// sync the others.
+func (t *Tree) fill(files map[string]File, perm fs.FileMode) error {
 	var group errgroup.Group
 	group.SetLimit(treeWriters)
+	var known []string
 	for name, file := range files {
 		switch {
 		case strings.HasSuffix(name, "/"):
-		case file.isOnDisk():
-			links[name] = file
+		case !file.Known.IsZero():
+			known = append(known, name)
 		default:
-			group.Go(func() error { return file.create(filepath.Join(root, name), perm) })
+			group.Go(func() error { return t.place(name, file, perm) })
 		}
 	}
-	for name, file := range links {
-		path := filepath.Join(root, name)
-		err := link(file.Same, path)
-		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EMLINK) || errors.Is(err, fs.ErrPermission) {
-			group.Go(func() error { return file.create(path, perm) })
-		} else if err != nil {
+	for _, name := range known {
+		if err := t.place(name, files[name], perm); err != nil {
 			return errors.Join(err, group.Wait())
 		}
 	}
 	return group.Wait()
+}
+
+// place makes the file what it is to be. A file system that has no links, or lets
+// this user make none, has what is on disk written once more.
+func (t *Tree) place(name string, file File, perm fs.FileMode) error {
+	path := filepath.Join(t.unfinished(), name)
+	if t.files[name] {
+		there := file
+		there.Same = path
+		if there.isOnDisk() {
+			return nil
+		}
+		if err := remove(path); err != nil {
+			return err
+		}
+	}
+	if file.isOnDisk() {
+		err := link(file.Same, path)
+		if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EMLINK) && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return file.create(path, perm)
 }
 
 // create makes the file in a directory that nobody looks at yet.

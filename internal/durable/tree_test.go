@@ -99,6 +99,94 @@ func TestCreateTreeKnown(t *testing.T) {
 	}
 }
 
+// TestBeginTree: what a tree was begun with does not show in what it is, only in
+// which files it shares.
+func TestBeginTree(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1"), filepath.Join(dir, "2")
+	if err := os.MkdirAll(second+".new/left", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	of := func(data string) File { return File{Data: []byte(data)} }
+	if err := CreateTree(first, map[string]File{"a": of("a"), "b": of("b"), "gone": of("c"), "sub/d": of("d"), "old/e": of("e"), "empty/": {}}, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := BeginTree(second, first, 0o640)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, dir); !cmp.Equal(got, []string{"1", "2.new"}) {
+		t.Errorf("directory holds %v", got)
+	}
+	// One was known, one is damaged meanwhile, one becomes another, one is new.
+	info, err := os.Stat(filepath.Join(first, "a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(first, "sub/d"), []byte("D"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]File{
+		"a": {Data: []byte("a"), Same: filepath.Join(first, "a"), Known: info.ModTime()}, "b": of("changed"),
+		"sub/d": {Data: []byte("d"), Same: filepath.Join(first, "sub/d"), Known: info.ModTime().Add(-1)}, "sub/f": of("f"), "more/g": of("g"),
+	}
+	if err := tree.Create(files, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for where, want := range map[string][]string{
+		dir: {"1", "2"}, second: {"a", "b", "more", "sub"}, filepath.Join(second, "sub"): {"d", "f"}, filepath.Join(second, "more"): {"g"},
+	} {
+		if got := names(t, where); !cmp.Equal(got, want) {
+			t.Errorf("%s holds %v, want %v", where, got, want)
+		}
+	}
+	for name, file := range files {
+		path := filepath.Join(second, name)
+		if got := content(t, path); got != string(file.Data) {
+			t.Errorf("%s holds %q, want %q", name, got, file.Data)
+		}
+		if got := isSame(path, filepath.Join(first, name)); got != (name == "a") {
+			t.Errorf("%s is shared: %t", name, got)
+		}
+	}
+	if got := content(t, filepath.Join(first, "b")); got != "b" {
+		t.Errorf("b of the tree before holds %q", got)
+	}
+}
+
+// TestDiscardTree: a tree that is begun and given up leaves nothing, nor does one
+// that cannot be begun.
+func TestDiscardTree(t *testing.T) {
+	dir := t.TempDir()
+	from := filepath.Join(dir, "from")
+	if err := CreateTree(from, map[string]File{"a": {}}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := BeginTree(filepath.Join(dir, "tree"), from, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tree.Discard(); err != nil {
+		t.Error(err)
+	}
+	if _, err := BeginTree(filepath.Join(dir, "tree"), filepath.Join(dir, "nowhere"), 0o600); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("begun with nothing: %v", err)
+	}
+	deep := from
+	for len(deep) < 3800 {
+		deep = filepath.Join(deep, strings.Repeat("x", 200))
+	}
+	if err := os.MkdirAll(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := BeginTree(filepath.Join(dir, strings.Repeat("y", 250)), from, 0o600); !errors.Is(err, syscall.ENAMETOOLONG) {
+		t.Errorf("begun with a deeper tree than there can be: %v", err)
+	}
+	if got := names(t, dir); !cmp.Equal(got, []string{"from"}) {
+		t.Errorf("directory holds %v", got)
+	}
+}
+
 func isSame(a, b string) bool {
 	one, err := os.Stat(a)
 	other, otherErr := os.Stat(b)
