@@ -59,7 +59,7 @@ func newRepetition(event Event, m Message) *repetition {
 // read returns the event that the message is and the repetition that says the
 // same, or nil when [Message.decode] must tell.
 func (r *repetition) read(m Message) (Event, *repetition) {
-	if r == nil || m.Subject != r.subject {
+	if r == nil || m.Subject != r.subject || len(m.Body) > MaxBody {
 		return nil, nil
 	}
 	var texts [maxVariables][]byte

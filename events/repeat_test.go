@@ -1,11 +1,13 @@
 package events
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -166,6 +168,32 @@ func TestRepetitionOfAnother(t *testing.T) {
 		if !checkRepetition(t, r, known.Body) {
 			t.Errorf("reads itself no more: %s", known.Body)
 		}
+	}
+}
+
+// TestLargestRepetition: a body that is as large as there can be is not read when
+// its number has one more digit.
+func TestLargestRepetition(t *testing.T) {
+	_, findings := repeatable(t)
+	event, err := Decode(findings[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	event.Head().Number, event.Head().Message = 9, "m"
+	body, err := Encode(event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	event.Head().Message = strings.Repeat("m", 1+MaxBody-len(body))
+	if body, err = Encode(event); err != nil || len(body) != MaxBody {
+		t.Fatalf("%d bytes, %v", len(body), err)
+	}
+	r := newRepetition(event, Message{Subject: event.Head().Fleet.EventSubject(Leaf(event)), Body: body})
+	if !checkRepetition(t, r, body) {
+		t.Error("does not read itself")
+	}
+	if checkRepetition(t, r, bytes.Replace(body, []byte(`"number":9,`), []byte(`"number":10,`), 1)) {
+		t.Error("reads what is larger than any message")
 	}
 }
 
