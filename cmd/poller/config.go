@@ -202,11 +202,15 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 		if !c.writer.provision {
 			return eventlog.Open(ctx, nc, place)
 		}
-		return eventlog.Provision(ctx, nc, place, eventlog.Provisioning{
+		kept := func() error { return process.ConfigError(keep()) }
+		l, err := eventlog.Provision(ctx, nc, place, eventlog.Provisioning{
 			Limits: eventlog.DefaultLimits(), Now: time.Now(), Random: uuid.NewRandom,
-			Opening: events.Opening{Writer: writer, Writers: place.Writers},
-			Keep:    func() error { return process.ConfigError(keep()) },
+			Opening: events.Opening{Writer: writer, Writers: place.Writers}, Keep: kept,
 		})
+		if err == nil {
+			err = kept() // a log that another writer has made is signed with it, too
+		}
+		return l, err
 	}
 	return producers.NewPoller(producers.Config{
 		Poll: poll, Open: warnUnnamed(open, public, log), From: cmp.Or(c.source.controlPlane, c.source.dir, c.source.url), Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
