@@ -43,7 +43,8 @@ func askAhead(ctx context.Context, set *manifest.Set, ask func(context.Context, 
 	return a
 }
 
-// only gives up what is not wanted.
+// only gives up what is not wanted. Should it be wanted after all, by a fleet that is
+// fetched once more, what has come of it may be of an older signing.
 func (a *ahead) only(wanted []manifest.Projection) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -54,6 +55,7 @@ func (a *ahead) only(wanted []manifest.Projection) {
 	for id, one := range a.answers {
 		if !ids[id] {
 			one.cancel()
+			delete(a.answers, id)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,4 +97,52 @@ func TestNothingIsAskedAheadOfASourceThatIsDown(t *testing.T) {
 			t.Errorf("tick %d asks for %v", i, watched.asked)
 		}
 	}
+}
+
+// turningSource serves the next of some releases from each time on that it is asked
+// for the fleet: for the first time once so many manifests have come.
+type turningSource struct {
+	producers.Source
+	releases []producers.Source
+	turn     atomic.Int32
+	come     sync.WaitGroup
+}
+
+func (s *turningSource) Fleet(ctx context.Context, known manifest.Received) (manifest.Received, error) {
+	s.come.Wait()
+	return s.releases[s.turn.Add(1)].Fleet(ctx, known)
+}
+
+func (s *turningSource) Rollout(ctx context.Context, id manifest.RolloutID, known manifest.Received) (manifest.Received, error) {
+	turn := s.turn.Load()
+	if turn == 0 {
+		defer s.come.Done()
+	}
+	return s.releases[turn].Rollout(ctx, id, known)
+}
+
+// TestAskedAheadOfASecondTry: what was asked for ahead is not taken for what a fleet
+// that is fetched once more wants: it may be of an older signing.
+func TestAskedAheadOfASecondTry(t *testing.T) {
+	of := func(commit string, later time.Duration) fleetsim.Release {
+		f := fleet()
+		f.Commit, f.SignedAt = commit, f.SignedAt.Add(later)
+		return sign(t, f)
+	}
+	commit := fleet().Commit
+	older, torn, newest := of(commit, 0), of("feed", time.Second), of(commit, 3*time.Second)
+	for name, file := range of("feed", 2*time.Second) {
+		if strings.HasPrefix(name, "rollouts/") {
+			torn[name] = file // of another fleet: all is fetched once more
+		}
+	}
+	s := newStation(older)
+	wantSaid(t, s.tick(t, time.Minute), allVerified...)
+	source := &turningSource{Source: s.poll.Source}
+	for _, release := range []fleetsim.Release{older, torn, newest} {
+		source.releases = append(source.releases, producers.NewDirectory(release))
+	}
+	s.poll.Source, s.poll.Concurrency = source, len(s.memory.Set.Rollouts())
+	source.come.Add(s.poll.Concurrency)
+	wantSaid(t, s.tick(t, time.Minute), allVerified...)
 }
