@@ -275,8 +275,8 @@ func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
 	return tick, nil
 }
 
-// errUnsigned ends a writer whose key once signed well and does no longer: what it
-// stored is noise.
+// errUnsigned ends the attempt of a writer whose key once signed well and does no
+// longer: what it stored is noise. The next attempt stores nothing unless it is signed.
 var errUnsigned = errors.New("append tick: its signature does not hold: check the writer key's device or memory")
 
 // validate judges the composed tick by the readers' own rule, so that nothing
