@@ -66,20 +66,19 @@ func (d *Directory) writeGeneration(set *manifest.Set, names ArtifactNames) (str
 	if err != nil {
 		return "", err
 	}
-	files := map[string]durable.File{"rollouts/": {}}
-	pair := func(name string, r manifest.Received, has bool) {
+	files, has := map[string]durable.File{"rollouts/": {}}, d.stillHas()
+	pair := func(name string, r manifest.Received, same bool) {
 		known := time.Time{}
-		if has {
-			known = d.has.at
+		if same {
+			known = has.at
 		}
 		files[name] = durable.File{Data: r.Body, Same: filepath.Join(d.Current(), name), Known: known}
 		files[name+".sig"] = durable.File{Data: r.Signature, Same: filepath.Join(d.Current(), name+".sig"), Known: known}
 	}
-	has := d.has.artifacts
-	pair(fleetFile, set.Fleet().Received(), has.Fleet == names.Fleet)
+	pair(fleetFile, set.Fleet().Received(), has.artifacts.Fleet == names.Fleet)
 	for _, r := range set.Rollouts() {
 		channel := r.Value().Channel
-		pair(rolloutFile(set.ID(r).String()), r.Received(), has.Rollouts[channel] == names.Rollouts[channel])
+		pair(rolloutFile(set.ID(r).String()), r.Received(), has.artifacts.Rollouts[channel] == names.Rollouts[channel])
 	}
 	path := filepath.Join(d.path, generations, name)
 	next := d.next
@@ -110,7 +109,7 @@ const preparedFrom = 32
 // another set is quicker. It is for the time in which nothing waits; what fails, Save
 // does from the beginning.
 func (d *Directory) Prepare() {
-	if d.next != nil || len(d.has.artifacts.Rollouts) < preparedFrom {
+	if d.next != nil || len(d.stillHas().artifacts.Rollouts) < preparedFrom {
 		return
 	}
 	name, err := d.nextName()

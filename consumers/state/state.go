@@ -36,10 +36,11 @@ type Directory struct {
 	next *durable.Tree // generation that is begun; nil: none is
 }
 
-// written is what `current` names, and since when by the file system's clock; the
-// zero value when this Directory has not made it so.
+// written is what the generation that `current` names holds, and since when by the
+// file system's clock; the zero value when this Directory has not made it so.
 type written struct {
 	artifacts ArtifactNames
+	target    string
 	at        time.Time
 }
 
@@ -134,14 +135,24 @@ func (d *Directory) publish(c *Checkpoint, set *manifest.Set) (err error) {
 		return err
 	}
 	d.has = written{}
-	if err := durable.ReplaceSymlink(filepath.Join(generations, c.Set.Generation), d.Current()); err != nil {
+	target := filepath.Join(generations, c.Set.Generation)
+	if err := durable.ReplaceSymlink(target, d.Current()); err != nil {
 		return err
 	}
 	link, err := os.Lstat(d.Current())
 	if err == nil {
-		d.has = written{c.Set.Artifacts, link.ModTime()}
+		d.has = written{c.Set.Artifacts, target, link.ModTime()}
 	}
 	return err
+}
+
+// stillHas is what d has written; the zero value when somebody else has made `current`
+// name another generation since.
+func (d *Directory) stillHas() written {
+	if target, err := d.target(); err != nil || target != d.has.target {
+		return written{}
+	}
+	return d.has
 }
 
 // names tells whether the checkpoint's set is the generation that `current` names.

@@ -323,6 +323,26 @@ func TestDamageIsNotHandedOn(t *testing.T) {
 	}
 }
 
+// TestCurrentIsAnother: what was saved is not looked for in a generation that somebody
+// else has made `current` meanwhile.
+func TestCurrentIsAnother(t *testing.T) {
+	d := open(t, t.TempDir())
+	signed := func(channels ...string) fold.State { return assemble(t, fleet(1), bothKeys(t), resign(t, channels...)) }
+	one, other := fleetsim.ChannelName(1), fleetsim.ChannelName(2)
+	c := save(t, d, checkpointAt(t, state.Checkpoint{}, 1), signed())
+	first, err := os.Readlink(d.Current())
+	must(t, err)
+	c = save(t, d, checkpointAt(t, c, 2), signed(one))
+	must(t, os.Remove(d.Current()))
+	must(t, os.Symlink(first, d.Current()))
+	save(t, d, checkpointAt(t, c, 3), signed(one, other))
+	_, loaded, err := d.Load(fold.Rules{Trust: bothKeys(t), Window: window})
+	must(t, err)
+	if diff := cmp.Diff(describe(signed(one, other)), describe(loaded)); diff != "" {
+		t.Errorf("state (-saved +loaded):\n%s", diff)
+	}
+}
+
 // bothKeys trusts both signers.
 func bothKeys(t testing.TB) *manifest.Trust {
 	t.Helper()
