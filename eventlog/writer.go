@@ -261,18 +261,18 @@ func (w *Writer) try(ctx context.Context, build Build) (*events.Tick, error) {
 	holds := make(chan bool, 1)
 	go func() { holds <- w.chain.HeadHolds() }()
 	err = w.log.publishFenced(ctx, messages, w.end)
-	if w.signs = <-holds; !w.signs {
+	if w.signs = <-holds; w.signs && err == nil {
+		w.committed(tick)
+		return tick, nil
+	}
+	if w.attempts == nil {
+		w.attempts = make(map[manifest.Digest]bool)
+	}
+	w.attempts[tick.Head.Digest] = true
+	if !w.signs {
 		return nil, errors.Join(err, errUnsigned)
 	}
-	if err != nil {
-		if w.attempts == nil {
-			w.attempts = make(map[manifest.Digest]bool)
-		}
-		w.attempts[tick.Head.Digest] = true
-		return tick, err
-	}
-	w.committed(tick)
-	return tick, nil
+	return tick, err
 }
 
 // errUnsigned ends the attempt of a writer whose key once signed well and does no

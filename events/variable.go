@@ -158,7 +158,7 @@ func read(at any, text []byte) bool {
 		var n uint64
 		ok := readInteger(text, &n)
 		*at = int(n)
-		return ok
+		return ok && uint64(*at) == n
 	case *Time:
 		return parseTime(string(text), at)
 	case *manifest.Digest:
