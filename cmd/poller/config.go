@@ -214,7 +214,7 @@ func (c *config) poller(log logrus.FieldLogger, ready func(error), patient bool)
 	}
 	return producers.NewPoller(producers.Config{
 		Poll: poll, Open: warnUnnamed(open, public, log), From: cmp.Or(c.source.controlPlane, c.source.dir, c.source.url),
-		Terms: events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
+		Terms:    events.Terms{Writer: writer, RestateEvery: c.timing.restateEvery},
 		Interval: c.timing.interval, TickTimeout: c.timing.tickTimeout, Standby: c.timing.standby,
 		MaxClockSkew: c.timing.maxClockSkew, Clock: time.Now, NewTickID: uuid.NewV7, Log: log, Ready: ready,
 	}), nc, nil
