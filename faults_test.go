@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
 	"fleetlog/internal/fleetsim"
 	"fleetlog/manifest"
@@ -55,7 +56,7 @@ func nothing(fleetsim.Fleet, *scene) string { return "none" }
 // the reducer. Then the fault ends, and the release that is served is the set
 // again.
 func TestHostileWorld(t *testing.T) {
-	b := brokertest.Start(t)
+	b := brokertest.Start(t, func(c *broker.Config) { c.NoSync = true }) // what is durable is not the question
 	bomb() // takes longer than a request may, under the race detector
 	rows := slices.Concat(fleetFaults(), rolloutFaults(), memoryFaults(), mixedReads(), liveFaults(), pressureFaults(), wireFaults())
 	names := map[string]bool{}
