@@ -57,7 +57,7 @@ func nothing(fleetsim.Fleet, *scene) string { return "none" }
 // again.
 func TestHostileWorld(t *testing.T) {
 	b := brokertest.Start(t, func(c *broker.Config) { c.NoSync = true }) // what is durable is not the question
-	bomb() // takes longer than a request may, under the race detector
+	bomb()                                                               // takes longer than a request may, under the race detector
 	rows := slices.Concat(fleetFaults(), rolloutFaults(), memoryFaults(), mixedReads(), liveFaults(), pressureFaults(), wireFaults())
 	names := map[string]bool{}
 	for i, row := range rows {
