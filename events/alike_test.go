@@ -78,3 +78,31 @@ func alter(t *testing.T, field reflect.Value, name string) {
 		t.Fatalf("field %s is a %s", name, field.Type())
 	}
 }
+
+// FuzzAlike holds the quick comparison against the one that defines it.
+func FuzzAlike(f *testing.F) {
+	_, findings := repeatable(f)
+	for i, body := range findings {
+		f.Add(body, findings[(i+1)%len(findings)])
+		f.Add(body, body)
+	}
+	finding := func(body []byte) Finding {
+		event, err := Decode(body)
+		if err != nil {
+			return nil
+		}
+		found, _ := event.(Finding)
+		return found
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		one, other := finding(a), finding(b)
+		if one == nil || other == nil || !alike(one, other) {
+			return
+		}
+		for _, young := range []bool{false, true} {
+			if same, err := sameFact(fact(one, young), fact(other, young)); err != nil || !same {
+				t.Errorf("%s is alike %s, whose fact is another (%v)", a, b, err)
+			}
+		}
+	})
+}
