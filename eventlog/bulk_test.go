@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"fleetlog/internal/broker"
 	"fleetlog/internal/broker/brokertest"
@@ -30,7 +31,7 @@ func TestMessagesInBulk(t *testing.T) {
 		if seq >= lost && seq < lost+5 {
 			leaf = "X.lost"
 		}
-		if _, err := js.PublishAsync(fleetName(t).EventSubject(leaf), []byte("junk")); err != nil {
+		if _, err := js.PublishAsync(fleetName(t).EventSubject(leaf), []byte("junk"), jetstream.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, seq)
