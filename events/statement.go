@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"fleetlog/manifest"
 
@@ -197,6 +198,9 @@ func byLeaf(findings []Finding) map[string]Finding {
 // differing are the leaves of now of which before states another [fact], or
 // none; gone tells whether before has leaves that now lacks.
 func differing(before, now []Finding, young bool) (leaves map[string]bool, gone bool, err error) {
+	if slices.EqualFunc(before, now, alike) {
+		return nil, false, nil
+	}
 	leaves = make(map[string]bool)
 	stated, kept := byLeaf(before), 0
 	for leaf, f := range byLeaf(now) {
